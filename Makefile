@@ -1,0 +1,20 @@
+# `make edit` and `make test` do all the set-up on a fresh clone; running them again takes seconds.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+
+.PHONY: edit test
+
+edit: $(INSTALLED)
+	$(BIN)/adaptedit edit examples/desk.png "remove the apple" -o out/desk-edited.png --sheet out/desk-sheet.png
+
+test: $(INSTALLED)
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest -q
+
+$(INSTALLED): pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install -c constraints.txt -e ".[dev]"
+	touch $@

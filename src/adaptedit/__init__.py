@@ -1,0 +1,43 @@
+"""AdaptEdit: region-aware adapters that make a frozen diffusion transformer edit where you mean."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from .adapter.config import AdapterConfig
+    from .adapter.model import AdaptEditAdapter
+    from .editing.pipeline import AdaptEditPipeline, EditOutput, RegionNotFound
+    from .errors import AdaptEditError
+    from .region import Region
+
+__all__ = [
+    "AdaptEditAdapter",
+    "AdaptEditError",
+    "AdaptEditPipeline",
+    "AdapterConfig",
+    "EditOutput",
+    "Region",
+    "RegionNotFound",
+    "__version__",
+]
+
+_HOME = {
+    "AdaptEditAdapter": ".adapter.model",
+    "AdaptEditError": ".errors",
+    "AdaptEditPipeline": ".editing.pipeline",
+    "AdapterConfig": ".adapter.config",
+    "EditOutput": ".editing.pipeline",
+    "Region": ".region",
+    "RegionNotFound": ".editing.pipeline",
+}
+
+
+def __getattr__(name: str) -> object:
+    """Import on first use, so that `adaptedit --help` does not wait for torch."""
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_HOME[name], __name__), name)

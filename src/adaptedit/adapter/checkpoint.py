@@ -1,0 +1,53 @@
+"""An adapter on disk: model.safetensors and config.json. Nothing is unpickled."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from ..errors import AdaptEditError
+from ..files import write_atomically
+from .config import AdapterConfig
+
+FORMAT = 1
+WEIGHTS_FILE, CONFIG_FILE = "model.safetensors", "config.json"
+
+
+def save_checkpoint(
+    directory: Path, weights: dict[str, Tensor], config: AdapterConfig, dtype: torch.dtype | None
+) -> None:
+    directory.mkdir(parents=True, exist_ok=True)
+    weights = {name: weight.detach().to(dtype=dtype).contiguous() for name, weight in weights.items()}
+    temporary = directory / f".{secrets.token_hex(8)}.tmp"
+    try:
+        save_file(weights, temporary, metadata={"format": "pt"})
+        os.replace(temporary, directory / WEIGHTS_FILE)
+    finally:
+        temporary.unlink(missing_ok=True)
+    text = json.dumps({"format": FORMAT, **config.to_dict()}, indent=2)
+    write_atomically(directory / CONFIG_FILE, f"{text}\n".encode())
+
+
+def load_checkpoint(directory: Path) -> tuple[AdapterConfig, dict[str, Tensor]]:
+    """AdaptEditError if a file is missing, damaged or of another format."""
+    for name in (CONFIG_FILE, WEIGHTS_FILE):
+        if not (directory / name).is_file():
+            raise AdaptEditError(f"{directory}: {name} is missing; give a folder that holds an adapter")
+    try:
+        values: Any = json.loads((directory / CONFIG_FILE).read_text("utf-8"))
+        weights = load_file(directory / WEIGHTS_FILE)
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise AdaptEditError(f"{directory / CONFIG_FILE}: is damaged ({error})") from None
+    except SafetensorError as error:
+        raise AdaptEditError(f"{directory / WEIGHTS_FILE}: is damaged ({error})") from None
+    if not isinstance(values, dict) or values.pop("format", None) != FORMAT:
+        raise AdaptEditError(f"{directory / CONFIG_FILE}: is no adapter config of format {FORMAT}")
+    return AdapterConfig.from_dict(values), weights

@@ -1,0 +1,149 @@
+"""The condition stream: *what* to edit as semantic tokens, *where* as spatial tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias, Union
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ..errors import AdaptEditError
+from .config import AdapterConfig
+from .layers import CrossAttention, feed_forward, fourier_features, grid_positions
+
+if TYPE_CHECKING:
+    from ..region import Region
+
+RegionLike: TypeAlias = Union["Region", "Sequence[Region]", Tensor]
+
+_FREQUENCIES = 4
+_SPATIAL_FEATURES = 3 + 4 * _FREQUENCIES
+
+
+@dataclass(frozen=True)
+class Condition:
+    """What the block adapters see, the same for every block of one backbone call.
+
+    semantic: (B, K, C); spatial: (B, N, S); mask: (B, N, 1) in [0, 1], the region on the token grid.
+    """
+
+    semantic: Tensor
+    spatial: Tensor
+    mask: Tensor
+
+
+class ConditionEncoder(nn.Module):
+    """Instruction states and region -> `Condition` (the paper names the part; its layout is our choice)."""
+
+    def __init__(self, config: AdapterConfig) -> None:
+        super().__init__()
+        dim = config.cond_dim
+        self.text_norm = nn.LayerNorm(config.text_dim)
+        self.text_in = nn.Linear(config.text_dim, dim)
+        self.queries = nn.Parameter(0.02 * torch.randn(config.num_semantic_tokens, dim))
+        self.resampler = nn.ModuleList(
+            ResamplerLayer(dim, config.head_dim) for _ in range(config.resampler_layers)
+        )
+        self.semantic_norm = nn.LayerNorm(dim)
+        self.spatial_mlp = nn.Sequential(
+            nn.Linear(_SPATIAL_FEATURES, config.spatial_dim),
+            nn.SiLU(),
+            nn.Linear(config.spatial_dim, config.spatial_dim),
+        )
+
+    def forward(
+        self, encoder_hidden_states: Tensor, attention_mask: Tensor | None, mask_tokens: Tensor
+    ) -> Condition:
+        """(B, M, T) states, (B, M) mask (true = real token; None = all real), (B, h, w) region in [0, 1]."""
+        mask_tokens = mask_tokens.to(self.queries)
+        return Condition(
+            semantic=self.semantic(encoder_hidden_states, attention_mask),
+            spatial=self.spatial(mask_tokens),
+            mask=mask_tokens.flatten(1).unsqueeze(-1),
+        )
+
+    def semantic(self, encoder_hidden_states: Tensor, attention_mask: Tensor | None = None) -> Tensor:
+        """Perceiver resampling: (B, M, T), (B, M) -> (B, K, C)."""
+        text = self.text_in(self.text_norm(encoder_hidden_states.to(self.queries)))
+        keep = None if attention_mask is None else attention_mask.bool()[:, None, None, :]
+        tokens = self.queries.expand(len(text), -1, -1)
+        for layer in self.resampler:
+            tokens = layer(tokens, text, keep)
+        return self.semantic_norm(tokens)  # type: ignore[no-any-return]
+
+    def spatial(self, mask_tokens: Tensor) -> Tensor:
+        """Region (B, h, w) in [0, 1] -> (B, N, S): its value, the distance to its boundary, the position."""
+        h, w = mask_tokens.shape[-2:]
+        value = mask_tokens.to(self.queries).flatten(1)
+        boundary = signed_distance(mask_tokens).to(self.queries).flatten(1)  # in tokens
+        position = fourier_features(grid_positions(h, w, value.device), _FREQUENCIES).to(self.queries)
+        features = torch.stack([value, boundary / max(h, w), torch.tanh(boundary / 2)], dim=-1)
+        features = torch.cat([features, position.expand(len(value), -1, -1)], dim=-1)
+        return self.spatial_mlp(features)  # type: ignore[no-any-return]
+
+
+class ResamplerLayer(nn.Module):
+    """Pre-norm cross-attention of the learned queries to the text, then a feed-forward: 12 dim^2 weights."""
+
+    def __init__(self, dim: int, head_dim: int) -> None:
+        super().__init__()
+        self.attention_norm = nn.LayerNorm(dim)
+        self.attention = CrossAttention(dim, dim, head_dim)
+        self.ffn_norm = nn.LayerNorm(dim)
+        self.ffn = feed_forward(dim, 4)
+
+    def forward(self, tokens: Tensor, text: Tensor, keep: Tensor | None) -> Tensor:
+        tokens = tokens + self.attention(self.attention_norm(tokens), text, keep)
+        return tokens + self.ffn(self.ffn_norm(tokens))  # type: ignore[no-any-return]
+
+
+def signed_distance(mask_tokens: Tensor) -> Tensor:
+    """Euclidean distance in tokens to the region's boundary, (B, h, w): > 0 inside, < 0 outside.
+
+    A token is inside from 0.5 on. Without a boundary (empty or full region) it is the grid's diagonal.
+    """
+    inside = mask_tokens >= 0.5
+    return _distance_to(~inside) - _distance_to(inside)
+
+
+def _distance_to(target: Tensor) -> Tensor:
+    """Distance from each cell to the nearest true cell, exact, one axis after the other; (B, h, w) bool."""
+    h, w = target.shape[-2:]
+    squared = torch.where(target, 0.0, float(h * h + w * w))
+    for axis in (-1, -2):
+        i = torch.arange(target.shape[axis], device=target.device)
+        step = (i[:, None] - i[None, :]).float().square()
+        squared = (squared.movedim(axis, -1).unsqueeze(-2) + step).amin(-1).movedim(-1, axis)
+    return squared.sqrt()
+
+
+def pool_region(region: RegionLike, grid: tuple[int, int], batch: int) -> Tensor:
+    """Region(s) -> (batch, h, w) in [0, 1] on the token grid, by area; one region serves the whole batch."""
+    if isinstance(region, Tensor):
+        tokens = F.interpolate(region.float().unsqueeze(1), size=grid, mode="area").squeeze(1)
+    else:
+        regions = region if isinstance(region, Sequence) else [region]
+        tokens = torch.stack([one.to_tokens(*grid) for one in regions])
+    if len(tokens) == 1:
+        tokens = tokens.expand(batch, -1, -1)
+    if len(tokens) != batch:
+        raise AdaptEditError(f"{len(tokens)} regions are active but the backbone got a batch of {batch}")
+    return tokens
+
+
+def check_region(region: RegionLike) -> None:
+    """AdaptEditError unless it is a Region, a non-empty list of them, or a (B, H, W) tensor in [0, 1]."""
+    expected = "expected a Region, a list of Regions, or a tensor (B, H, W) in [0, 1]"
+    if isinstance(region, Tensor):
+        if region.ndim != 3 or region.numel() == 0:
+            raise AdaptEditError(f"region tensor of shape {tuple(region.shape)}; {expected}")
+        low, high = region.min().item(), region.max().item()
+        if not 0 <= low <= high <= 1:  # also false for NaN
+            raise AdaptEditError(f"region tensor with values in [{low:g}, {high:g}]; {expected}")
+        return
+    regions = region if isinstance(region, Sequence) else [region]
+    if not regions or not all(hasattr(one, "to_tokens") for one in regions):
+        raise AdaptEditError(f"region is {type(region).__name__}; {expected}")

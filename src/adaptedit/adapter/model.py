@@ -1,0 +1,233 @@
+"""AdaptEditAdapter: the trainable half of AdaptEdit, attached to a frozen DiT editor."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from math import isfinite
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..backbones.base import PromptStates
+from ..backbones.patterns import Layout, sizes_of, transformer_of
+from ..errors import AdaptEditError
+from .block import BlockAdapter
+from .checkpoint import WEIGHTS_FILE, load_checkpoint, save_checkpoint
+from .condition import Condition, ConditionEncoder, RegionLike, check_region, pool_region
+from .config import AdapterConfig
+from .injection import Encode, Injection
+from .mask_predictor import MaskPredictor
+
+
+class AdaptEditAdapter(nn.Module):
+    """Condition Encoder, a BlockAdapter x SpatialGate for each block, and MaskPredictor (after the paper).
+
+    Attached, it changes what the backbone computes only inside `region(...)`; a fresh one, `scale = 0`,
+    `disabled()`, no active region and `detach()` all give the frozen backbone's output bit for bit.
+    """
+
+    def __init__(self, config: AdapterConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.condition = ConditionEncoder(config)
+        self.blocks = nn.ModuleList(BlockAdapter(config) for _ in range(config.num_blocks))
+        self.mask_predictor = MaskPredictor(config)
+        self._injection: Injection | None = None
+        self._region: RegionLike | None = None
+        self._enabled = True
+        self._scale = 1.0
+
+    @classmethod
+    def for_backbone(cls, target: Any, preset: str, *, backbone_name: str) -> AdaptEditAdapter:
+        """A fresh, unattached adapter with a preset's sizes for a DiT, or for the pipeline that holds one."""
+        transformer = transformer_of(target)
+        sizes = sizes_of(transformer)
+        config = AdapterConfig.preset(
+            preset,
+            backbone=type(transformer).__name__,
+            backbone_name=backbone_name,
+            dim=sizes.dim,
+            text_dim=sizes.text_dim,
+            num_blocks=sizes.num_blocks,
+        )
+        return cls(config)
+
+    # -- attaching
+
+    def attach(self, target: Any) -> AdaptEditAdapter:
+        """Freeze `target` (a DiT, or anything with a `.transformer`) and put the hooks on it; returns self.
+
+        AdaptEditError if it is not the backbone that this adapter was made for, if an adapter or a cache is
+        on it already, or if this adapter is attached. It does not move: put it on the backbone's device.
+        """
+        if self._injection is not None:
+            raise AdaptEditError("this adapter is attached already; detach() it first")
+        transformer = transformer_of(target)
+        self._check_backbone(transformer, getattr(target, "name", None))
+        self._injection = Injection(transformer, self.blocks, self._begin_call)
+        transformer.requires_grad_(False)
+        return self
+
+    def detach(self) -> None:
+        """Take the hooks off; the backbone stays frozen. Without effect when not attached."""
+        if self._injection is not None:
+            self._injection.remove()
+            self._injection = None
+
+    @property
+    def attached(self) -> bool:
+        return self._injection is not None
+
+    def enable_gradient_checkpointing(self) -> None:
+        """Recompute every block (and its adapter) in the backward pass; the gradients stay the same bits."""
+        if self._injection is None:
+            raise AdaptEditError("attach() the adapter before enabling gradient checkpointing")
+        self._injection.enable_gradient_checkpointing()
+
+    # -- what the next backbone calls see
+
+    @property
+    def scale(self) -> float:
+        """Strength of the injected signal, 1 as trained; 0 leaves the backbone untouched."""
+        return self._scale
+
+    @scale.setter
+    def scale(self, value: float) -> None:
+        if not isfinite(value):
+            raise AdaptEditError(f"adapter scale must be a finite number, got {value}")
+        self._scale = float(value)
+
+    @contextmanager
+    def disabled(self) -> Iterator[None]:
+        """The frozen backbone, whatever region is active."""
+        enabled, self._enabled = self._enabled, False
+        try:
+            yield
+        finally:
+            self._enabled = enabled
+
+    @contextmanager
+    def region(self, region: RegionLike) -> Iterator[None]:
+        """Make `region` the place to edit: a Region, one a sample, or a (B, H, W) tensor in [0, 1], 1 = edit.
+
+        Any resolution: it is area-pooled to the token grid. One region serves a whole batch. AdaptEditError
+        for anything else, and when the adapter is not attached.
+        """
+        check_region(region)
+        if self._injection is None:
+            raise AdaptEditError("the region would be ignored: attach() the adapter first")
+        outer, self._region = self._region, region
+        try:
+            yield
+        finally:
+            self._region = outer
+
+    @contextmanager
+    def record_gates(self) -> Iterator[GateRecord]:
+        """Collect the gates of every adapted backbone call made inside."""
+        record = GateRecord()
+
+        def hook_of(index: int) -> Any:
+            def hook(_module: nn.Module, _args: tuple[Tensor, ...], gate: Tensor) -> None:
+                if self._injection is not None and self._injection.state is not None:
+                    record.add(self._injection.state.gates, index, gate)
+
+            return hook
+
+        handles = [block.gate.register_forward_hook(hook_of(i)) for i, block in enumerate(self.blocks)]  # type: ignore[union-attr]
+        try:
+            yield record
+        finally:
+            for handle in handles:
+                handle.remove()
+
+    # -- where to edit
+
+    def predict_region_logits(self, states: PromptStates, guide: Tensor) -> Tensor:
+        """Logits of the edit region (B, H, W) for training; the loss reaches the predictor only.
+
+        guide: (B, 3, H, W) in [0, 1], the source picture that `states` describe.
+        """
+        return self.mask_predictor(  # type: ignore[no-any-return]
+            states.hidden_states.detach(), states.attention_mask, states.num_image_tokens, guide
+        )
+
+    @torch.no_grad()
+    def predict_region(self, states: PromptStates, guide: Tensor) -> Tensor:
+        """Probability that a pixel is to be edited, (B, H, W) float32."""
+        return self.predict_region_logits(states, guide).sigmoid()
+
+    # -- files
+
+    def save_pretrained(self, directory: str | Path, dtype: torch.dtype | None = None) -> None:
+        """Write model.safetensors and config.json, each whole or not at all. dtype: cast the weights."""
+        save_checkpoint(Path(directory), self.state_dict(), self.config, dtype)
+
+    @classmethod
+    def from_pretrained(cls, directory: str | Path) -> AdaptEditAdapter:
+        """Read a saved adapter onto the CPU, in its saved dtype. AdaptEditError if a file is wrong."""
+        config, weights = load_checkpoint(Path(directory))
+        with torch.device("meta"):
+            adapter = cls(config)
+        expected = adapter.state_dict()
+        if wrong := sorted(expected.keys() ^ weights.keys()):
+            kind = "lacks" if wrong[0] in expected else "has an unknown"
+            raise AdaptEditError(f"{directory}: {WEIGHTS_FILE} {kind} {wrong[0]} ({len(wrong)} names differ)")
+        for name, weight in weights.items():
+            if weight.shape != expected[name].shape:
+                shapes = f"{tuple(weight.shape)}, config.json says {tuple(expected[name].shape)}"
+                raise AdaptEditError(f"{directory}: {name} has shape {shapes}")
+        adapter.load_state_dict(weights, assign=True)
+        return adapter
+
+    # -- inside
+
+    def _begin_call(self) -> tuple[Encode, float] | None:
+        if self._region is None or not self._enabled or self._scale == 0:
+            return None
+        return self._encode, self._scale
+
+    def _encode(self, layout: Layout, text: Tensor, text_mask: Tensor | None) -> Condition:
+        assert self._region is not None
+        mask_tokens = pool_region(self._region, layout.grid, batch=len(text))
+        return self.condition(text, text_mask, mask_tokens)  # type: ignore[no-any-return]
+
+    def _check_backbone(self, transformer: nn.Module, name: object) -> None:
+        config, sizes = self.config, sizes_of(transformer)
+        made_for = f"{config.backbone} {config.backbone_name!r}"
+        if type(transformer).__name__ != config.backbone:
+            raise AdaptEditError(f"the adapter was made for {made_for}, not for {type(transformer).__name__}")
+        if isinstance(name, str) and name != config.backbone_name:
+            raise AdaptEditError(f"the adapter was made for {made_for}, not for {config.backbone} {name!r}")
+        wanted = (config.dim, config.text_dim, config.num_blocks)
+        found = (sizes.dim, sizes.text_dim, sizes.num_blocks)
+        if wanted != found:
+            raise AdaptEditError(
+                f"the adapter was made for {made_for} (width, text width, blocks = {wanted}), "
+                f"not for this {type(transformer).__name__} ({found})"
+            )
+
+
+class GateRecord(Sequence[Tensor]):
+    """One (num_blocks, B, N) tensor of gate values in (0, 1) for each adapted backbone call, in order."""
+
+    def __init__(self) -> None:
+        self._calls: list[dict[int, Tensor]] = []
+
+    def add(self, call: dict[int, Tensor], block: int, gate: Tensor) -> None:
+        """`call` is one dict a backbone call; a block that is recomputed overwrites its own entry."""
+        if not call:
+            self._calls.append(call)
+        call[block] = gate.detach().squeeze(-1)
+
+    def __len__(self) -> int:
+        return len(self._calls)
+
+    def __getitem__(self, index: Any) -> Any:
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(len(self)))]
+        call = self._calls[index]
+        return torch.stack([call[block] for block in sorted(call)])

@@ -1,0 +1,1 @@
+"""Samples with masks: the synthetic pairs that `tiny` is trained and measured on."""

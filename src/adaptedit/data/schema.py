@@ -1,0 +1,19 @@
+"""One training or evaluation sample: a picture, what was asked, where it changed, and what should come out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+
+@dataclass(frozen=True)
+class EditSample:
+    """source, target: (H, W, 3) uint8. mask: (H, W) uint8, 255 = edit. kind: add, remove, replace, recolour."""
+
+    source: npt.NDArray[np.uint8]
+    target: npt.NDArray[np.uint8]
+    mask: npt.NDArray[np.uint8]
+    instruction: str
+    kind: str

@@ -1,0 +1,59 @@
+"""From noise to edited latents: a plain Euler loop over the frozen editor's velocity."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import pairwise
+
+import torch
+from torch import Tensor
+
+from adaptedit.backbones.base import Backbone, PromptStates
+
+OnStep = Callable[[int, int], None]  # (steps done, steps in all)
+Constrain = Callable[[Tensor, Tensor, Tensor], Tensor]  # (latents_t, noise, t) -> latents_t
+
+
+def denoise(
+    backbone: Backbone,
+    source_latents: Tensor,
+    states: PromptStates,
+    *,
+    num_inference_steps: int,
+    generator: torch.Generator | None = None,
+    on_step: OnStep | None = None,
+    constrain: Constrain | None = None,
+) -> Tensor:
+    """Integrate d latents / d t = velocity from t = 1 (noise) to t = 0 (the edited picture) in equal steps.
+
+    source_latents: (B, N, C), the picture to edit; the result has its shape, dtype and device.
+    generator: draws the noise on its own device, so one seed means one result wherever the model runs.
+    constrain: after every step may replace the latents, given the loop's own noise and the new t.
+    Source: rectified flow, `latents_t = (1 - t) * target + t * noise`.
+    """
+    noise_device = generator.device if generator is not None else source_latents.device
+    noise = torch.randn(source_latents.shape, generator=generator, device=noise_device).to(source_latents)
+    times = torch.linspace(1.0, 0.0, num_inference_steps + 1).to(source_latents)
+
+    latents = noise
+    for step, (t, t_next) in enumerate(pairwise(times), start=1):
+        velocity = backbone.velocity(latents, source_latents, states, t.expand(len(latents)))
+        latents = latents + (t_next - t) * velocity
+        if constrain is not None:
+            latents = constrain(latents, noise, t_next)
+        if on_step is not None:
+            on_step(step, num_inference_steps)
+    return latents
+
+
+def follow_source_outside(source_latents: Tensor, inside: Tensor) -> Constrain:
+    """`preserve="latent"`: tokens outside the region stay on the source's own noising path (our choice).
+
+    source_latents: (B, N, C); inside: (B, N) bool, True = token may change.
+    """
+
+    def constrain(latents: Tensor, noise: Tensor, t: Tensor) -> Tensor:
+        source_t = (1 - t) * source_latents + t * noise
+        return torch.where(inside[..., None], latents, source_t)
+
+    return constrain

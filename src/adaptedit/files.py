@@ -1,0 +1,75 @@
+"""Picture files in, bytes out: a file that is wrong becomes one clear line, and nothing is half-written."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from pathlib import Path
+
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from adaptedit.errors import AdaptEditError
+
+
+def read_image(path: str | Path) -> Image.Image:
+    """The still picture in a file, decoded and upright (EXIF orientation applied), in the file's own mode.
+
+    Raises AdaptEditError for a missing or empty file, a folder, something that is not a picture, a truncated,
+    an animated or multi-page, and an absurdly large picture (more pixels than `PIL.Image.MAX_IMAGE_PIXELS`).
+    """
+    path = Path(path)
+    try:
+        if path.is_dir():
+            raise AdaptEditError(f"{path}: is a folder; give the path of one picture")
+        if path.stat().st_size == 0:
+            raise AdaptEditError(f"{path}: the file is empty (0 bytes); give a picture")
+        with Image.open(path) as image:
+            return upright(image, str(path))
+    except FileNotFoundError:
+        raise AdaptEditError(f"{path}: no such file; give the path of a picture") from None
+    except UnidentifiedImageError:
+        raise AdaptEditError(f"{path}: is not a known kind of picture; give a PNG, JPEG or WebP") from None
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        raise AdaptEditError(f"{path}: {_too_large()}") from None
+    except OSError as error:
+        raise AdaptEditError(f"{path}: cannot be read ({error.strerror or error})") from None
+
+
+def upright(image: Image.Image, name: str) -> Image.Image:
+    """A decoded copy of an opened image, EXIF orientation applied. `name` starts the error messages."""
+    width, height = image.size
+    if width == 0 or height == 0:
+        raise AdaptEditError(f"{name}: the picture is {width}x{height} pixels; give one that is not empty")
+    if Image.MAX_IMAGE_PIXELS is not None and width * height > Image.MAX_IMAGE_PIXELS:
+        raise AdaptEditError(f"{name}: {width}x{height}: {_too_large()}")
+    try:
+        # an MPO is a photograph with its previews or its depth
+        frames = 1 if image.format == "MPO" else getattr(image, "n_frames", 1)
+        if frames == 1:
+            image.load()
+            return ImageOps.exif_transpose(image)
+    except Exception as error:  # decoders raise nearly anything on damaged bytes
+        raise AdaptEditError(f"{name}: the picture is truncated or damaged ({error})") from None
+    raise AdaptEditError(f"{name}: has {frames} frames or pages; save the one to edit as a PNG and give that")
+
+
+def write_atomically(path: str | Path, data: bytes) -> None:
+    """Writes `data` beside `path`, then renames: a reader sees the old file or the new one, never a part."""
+    path = Path(path)
+    if path.is_dir():
+        raise AdaptEditError(f"{path}: is a folder; give the path of a file to write")
+    if not path.parent.is_dir():
+        raise AdaptEditError(f"{path}: the folder {path.parent} does not exist; create it first")
+    temporary = path.with_name(f".{secrets.token_hex(8)}.tmp")
+    try:
+        temporary.write_bytes(data)
+        os.replace(temporary, path)
+    except OSError as error:
+        raise AdaptEditError(f"{path}: cannot be written ({error.strerror or error})") from None
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _too_large() -> str:
+    limit = (Image.MAX_IMAGE_PIXELS or 0) // 1_000_000
+    return f"too many pixels (the limit is {limit} megapixels); make the picture smaller first"

@@ -1,0 +1,61 @@
+"""What every command shows in the terminal: errors in one line, progress on stderr, results on stdout."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Protocol
+
+import typer
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+)
+from typer.core import TyperGroup
+
+from adaptedit.errors import AdaptEditError
+
+
+class OneLineErrors(TyperGroup):
+    """What the user can fix is one line on stderr and exit code 2; Ctrl-C is 130. Sub-commands included."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except AdaptEditError as error:
+            typer.echo(f"error: {error}", err=True)
+            raise typer.Exit(2) from None
+        except KeyboardInterrupt:
+            typer.echo("interrupted", err=True)
+            raise typer.Exit(130) from None
+
+
+class Stage(Protocol):
+    def __call__(self, description: str, total: int | None = None) -> Callable[[int, int], None]:
+        """Shows what is being done now; returns `on_step(done, total)`."""
+
+
+@contextmanager
+def stages() -> Iterator[Stage]:
+    """One progress line on stderr that is gone when the work is done, and silent when nobody watches."""
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+        task = progress.add_task("starting", total=None)
+
+        def stage(description: str, total: int | None = None) -> Callable[[int, int], None]:
+            progress.reset(task, description=description, total=total)
+            return lambda done, total: progress.update(task, completed=done, total=total)
+
+        yield stage

@@ -1,0 +1,393 @@
+"""Contract: frozen means frozen, and a mask is obeyed. On a random, tiny model of the real DiT class."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from diffusers import FirstBlockCacheConfig, QwenImageTransformer2DModel
+from torch import Tensor
+
+from adaptedit.adapter.config import AdapterConfig
+from adaptedit.adapter.model import AdaptEditAdapter
+from adaptedit.errors import AdaptEditError
+from adaptedit.region import Region
+
+H = W = 6
+N = H * W
+BATCH, TEXT, TEXT_DIM, DIM = 2, 11, 24, 64
+
+
+def make_backbone(layers: int = 3) -> Any:
+    torch.manual_seed(0)
+    model = QwenImageTransformer2DModel(
+        patch_size=2,
+        in_channels=16,
+        out_channels=4,
+        num_layers=layers,
+        attention_head_dim=32,
+        num_attention_heads=2,
+        joint_attention_dim=TEXT_DIM,
+        axes_dims_rope=(8, 12, 12),
+    )
+    return model.eval()
+
+
+def make_inputs(batch: int = BATCH, dtype: torch.dtype = torch.float32) -> dict[str, Any]:
+    """[target, source] tokens; the last two text tokens of the first sample are padding."""
+    generator = torch.Generator().manual_seed(1)
+    text_mask = torch.ones(batch, TEXT, dtype=torch.long)
+    text_mask[0, -2:] = 0
+    return {
+        "hidden_states": torch.randn(batch, 2 * N, 16, generator=generator).to(dtype),
+        "encoder_hidden_states": torch.randn(batch, TEXT, TEXT_DIM, generator=generator).to(dtype),
+        "encoder_hidden_states_mask": text_mask,
+        "timestep": torch.full((batch,), 0.7),
+        "img_shapes": [[(1, H, W), (1, H, W)]] * batch,
+        "return_dict": False,
+    }
+
+
+def make_adapter(backbone: Any, *, awake: bool = False) -> AdaptEditAdapter:
+    torch.manual_seed(2)
+    adapter = AdaptEditAdapter.for_backbone(backbone, "base", backbone_name="random")
+    if awake:
+        wake(adapter)
+    return adapter
+
+
+def wake(adapter: AdaptEditAdapter) -> None:
+    """As if trained: the zero layers get values."""
+    for block in adapter.blocks:
+        torch.nn.init.normal_(block.ffn[-1].weight, std=0.05)
+
+
+def boxes(batch: int = BATCH) -> Tensor:
+    """A different box for each sample, at four times the token grid's resolution."""
+    mask = torch.zeros(batch, 4 * H, 4 * W)
+    for i in range(batch):
+        mask[i, 4 + 2 * i : 14, 2 : 10 + 3 * i] = 1
+    return mask
+
+
+@pytest.fixture
+def backbone() -> Any:
+    return make_backbone()
+
+
+@pytest.fixture
+def attached(backbone: Any) -> Iterator[AdaptEditAdapter]:
+    adapter = make_adapter(backbone, awake=True).attach(backbone)
+    yield adapter
+    adapter.detach()
+
+
+@torch.no_grad()
+def run(backbone: Any, inputs: dict[str, Any] | None = None) -> Tensor:
+    return backbone(**(inputs or make_inputs()))[0]
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_frozen_paths_are_bit_identical(backbone: Any, dtype: torch.dtype) -> None:
+    backbone.to(dtype)
+    inputs = make_inputs(dtype=dtype)
+    frozen = run(backbone, inputs)
+    adapter = make_adapter(backbone).attach(backbone)
+    with adapter.region(boxes()):
+        assert torch.equal(run(backbone, inputs), frozen), "fresh"
+        wake(adapter)
+        assert not torch.equal(run(backbone, inputs)[:, :N], frozen[:, :N])
+        adapter.scale = 0
+        assert torch.equal(run(backbone, inputs), frozen), "scale 0"
+        adapter.scale = 1
+        with adapter.disabled():
+            assert torch.equal(run(backbone, inputs), frozen), "disabled"
+        assert not torch.equal(run(backbone, inputs), frozen), "enabled again"
+    assert torch.equal(run(backbone, inputs), frozen), "no region"
+    with adapter.region(boxes()):
+        adapter.detach()
+        assert torch.equal(run(backbone, inputs), frozen), "detached"
+    adapter.detach()  # again, without effect
+
+
+def test_untouched_call_returns_the_blocks_own_output(backbone: Any, attached: AdaptEditAdapter) -> None:
+    hook = backbone.transformer_blocks[0]._diffusers_hook.get_hook("adaptedit")
+    output = (torch.zeros(1), torch.zeros(1))
+    run(backbone)
+    assert hook.post_forward(backbone, output) is output
+
+
+def test_only_target_tokens_inside_an_open_gate_change() -> None:
+    """One block and a hard gate: afterwards nothing mixes the tokens, so the change is the region exactly."""
+    backbone = make_backbone(layers=1)
+    frozen = run(backbone)
+    adapter = make_adapter(backbone, awake=True).attach(backbone)
+    gate = adapter.blocks[0].gate
+    torch.nn.init.constant_(gate.mask_strength, 1000.0)
+    mask = boxes().unfold(1, 4, 4).unfold(2, 4, 4).amax((-1, -2))  # hard on the token grid
+    with adapter.region(mask):
+        changed = (run(backbone) != frozen).any(-1)
+    assert torch.equal(changed[:, :N], mask.flatten(1).bool())
+    assert not changed[:, N:].any(), "source tokens"
+
+
+def test_backbone_owns_nothing_of_the_adapter(backbone: Any) -> None:
+    keys = list(backbone.state_dict())
+    adapter = make_adapter(backbone).attach(backbone)
+    assert list(backbone.state_dict()) == keys
+    assert not any("backbone" in name or "_injection" in name for name in adapter.state_dict())
+    modules = set(backbone.modules())
+    assert not any(module in modules for module in adapter.modules())
+
+
+def train_step(backbone: Any, adapter: AdaptEditAdapter) -> None:
+    with adapter.region(boxes()):
+        backbone(**make_inputs())[0][:, :N].square().mean().backward()
+
+
+def test_gradients_reach_every_adapter_weight_and_no_frozen_one(backbone: Any) -> None:
+    adapter = make_adapter(backbone).attach(backbone)
+    trained = [*adapter.condition.named_parameters(), *adapter.blocks.named_parameters()]
+    optimizer = torch.optim.AdamW([p for _, p in trained], lr=1e-2)
+    train_step(backbone, adapter)  # only the zero layers learn at first
+    optimizer.step()
+    optimizer.zero_grad()
+    train_step(backbone, adapter)
+    assert [name for name, p in trained if p.grad is None or not p.grad.any()] == []
+    assert all(p.grad is None and not p.requires_grad for p in backbone.parameters())
+
+
+@pytest.mark.parametrize("enabled_before_attach", [False, True])
+def test_checkpointing_gives_the_same_bits(enabled_before_attach: bool) -> None:
+    """Two conditioned calls and a frozen one before one backward: each must be recomputed as it ran."""
+
+    def gradients(checkpointing: bool) -> list[Tensor]:
+        backbone = make_backbone()
+        adapter = make_adapter(backbone, awake=True)
+        if checkpointing and enabled_before_attach:
+            backbone.enable_gradient_checkpointing()
+        adapter.attach(backbone)
+        if checkpointing and not enabled_before_attach:
+            adapter.enable_gradient_checkpointing()
+        inputs = make_inputs()
+        with adapter.region(boxes()):
+            first = backbone(**inputs)[0]
+        with adapter.region(1 - boxes()):
+            second = backbone(**inputs)[0]
+        frozen = backbone(**inputs)[0]
+        (first * second * frozen).mean().backward()
+        adapter.detach()
+        assert backbone.is_gradient_checkpointing == (checkpointing and enabled_before_attach)
+        return [p.grad for p in adapter.parameters() if p.grad is not None]
+
+    plain, recomputed = gradients(False), gradients(True)
+    assert len(plain) > 50
+    assert all(torch.equal(a, b) for a, b in zip(plain, recomputed, strict=True))
+
+
+def test_rows_of_a_batch_are_independent(backbone: Any, attached: AdaptEditAdapter) -> None:
+    inputs = make_inputs()
+    with attached.region(boxes()):
+        together = run(backbone, inputs)
+    for i in range(BATCH):
+        one = {k: v[i : i + 1] if isinstance(v, Tensor | list) else v for k, v in inputs.items()}
+        with attached.region(boxes()[i : i + 1]):
+            torch.testing.assert_close(run(backbone, one), together[i : i + 1], rtol=1e-4, atol=1e-5)
+
+
+def test_padding_text_is_never_seen(backbone: Any, attached: AdaptEditAdapter) -> None:
+    inputs = make_inputs()
+    with attached.region(boxes()):
+        expected = run(backbone, inputs)
+        inputs["encoder_hidden_states"][0, -2:] = 100.0
+        torch.testing.assert_close(run(backbone, inputs)[0], expected[0])
+
+
+def test_a_region_is_the_same_in_every_form(backbone: Any, attached: AdaptEditAdapter) -> None:
+    region = Region.from_box((4, 4, 20, 12), (24, 24))
+    outputs = []
+    for form in (region, [region] * BATCH, torch.from_numpy(region.mask.copy())[None]):
+        with attached.region(form):
+            outputs.append(run(backbone))
+    torch.testing.assert_close(outputs[0], outputs[1], rtol=0, atol=0)
+    torch.testing.assert_close(outputs[0], outputs[2])
+
+
+@pytest.mark.parametrize(
+    "region",
+    [torch.zeros(H, W), torch.full((1, H, W), 1.5), torch.full((1, H, W), float("nan")), [], "all", None],
+)
+def test_a_bad_region_is_refused(attached: AdaptEditAdapter, region: Any) -> None:
+    with pytest.raises(AdaptEditError, match="expected a Region"), attached.region(region):
+        pass
+
+
+def test_a_region_that_cannot_be_obeyed_is_refused(backbone: Any, attached: AdaptEditAdapter) -> None:
+    with attached.region(boxes(3)), pytest.raises(AdaptEditError, match="3 regions .* batch of 2"):
+        run(backbone)
+    assert torch.isfinite(run(backbone)).all(), "usable after the error"
+    attached.detach()
+    with pytest.raises(AdaptEditError, match="attach"), attached.region(boxes()):
+        pass
+
+
+def test_an_error_inside_leaves_no_region_behind(backbone: Any, attached: AdaptEditAdapter) -> None:
+    with attached.disabled():
+        frozen = run(backbone)
+    with pytest.raises(RuntimeError), attached.region(boxes()), attached.disabled():
+        raise RuntimeError
+    assert torch.equal(run(backbone), frozen)
+    with attached.region(boxes()):
+        assert not torch.equal(run(backbone), frozen)
+
+
+def test_scale_is_the_strength(backbone: Any, attached: AdaptEditAdapter) -> None:
+    with attached.region(boxes()):
+        attached.scale = 0.5
+        half = run(backbone)
+        attached.scale = 1.0
+        assert not torch.equal(run(backbone), half)
+    with pytest.raises(AdaptEditError, match="finite"):
+        attached.scale = float("nan")
+
+
+@pytest.mark.parametrize("checkpointing", [False, True])
+def test_gates_are_recorded_per_call(backbone: Any, attached: AdaptEditAdapter, checkpointing: bool) -> None:
+    if checkpointing:
+        attached.enable_gradient_checkpointing()
+    with attached.record_gates() as gates, attached.region(boxes()):
+        output = backbone(**make_inputs())[0]
+        with torch.no_grad(), attached.disabled():
+            backbone(**make_inputs())
+        if checkpointing:
+            output.mean().backward()
+        run(backbone, make_inputs())
+    run_outside = len(gates)
+    with attached.region(boxes()):
+        run(backbone)
+    assert len(gates) == run_outside == 2
+    assert gates[0].shape == (3, BATCH, N) and torch.equal(gates[0], gates[1])
+    inside = torch.nn.functional.avg_pool2d(boxes(), 4).flatten(1) == 1
+    assert gates[0][:, inside].min() > 0.7 and gates[0][:, ~inside].min() < 0.3
+
+
+def test_the_wrong_backbone_is_refused_with_both_names(backbone: Any) -> None:
+    adapter = make_adapter(backbone)
+    with pytest.raises(AdaptEditError, match="'random'.*'other'"):
+        adapter.attach(SimpleNamespace(name="other", transformer=backbone))
+    with pytest.raises(AdaptEditError, match=r"'random' .*64, 24, 3.*64, 24, 2"):
+        adapter.attach(make_backbone(layers=2))
+    with pytest.raises(AdaptEditError, match="Linear .*QwenImageTransformer2DModel"):
+        adapter.attach(torch.nn.Linear(1, 1))
+    assert all(p.requires_grad for p in backbone.parameters()), "a refused backbone is left alone"
+    adapter.attach(SimpleNamespace(name="random", transformer=backbone))
+    with pytest.raises(AdaptEditError, match="attached already"):
+        adapter.attach(backbone)
+    with pytest.raises(AdaptEditError, match="another adapter"):
+        make_adapter(backbone).attach(backbone)
+
+
+def test_a_cache_goes_on_after_the_adapter(backbone: Any) -> None:
+    adapter = make_adapter(backbone, awake=True)
+    cache = FirstBlockCacheConfig(threshold=100.0)  # a second call with the same input skips the other blocks
+    backbone.enable_cache(cache)
+    with pytest.raises(AdaptEditError, match="cache"):
+        adapter.attach(backbone)
+    backbone.disable_cache()
+    adapter.attach(backbone)
+    with adapter.region(boxes()):
+        expected = run(backbone)
+        backbone.enable_cache(cache)
+        with backbone.cache_context("cond"):
+            run(backbone)
+            torch.testing.assert_close(run(backbone), expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", [None, torch.bfloat16])
+def test_save_and_load(backbone: Any, tmp_path: Any, dtype: torch.dtype | None) -> None:
+    adapter = make_adapter(backbone, awake=True)
+    adapter.save_pretrained(tmp_path / "a", dtype=dtype)
+    assert sorted(p.name for p in (tmp_path / "a").iterdir()) == ["config.json", "model.safetensors"]
+    loaded = AdaptEditAdapter.from_pretrained(tmp_path / "a")
+    assert loaded.config == adapter.config
+    weights = adapter.state_dict()
+    for name, weight in loaded.state_dict().items():
+        assert torch.equal(weight, weights[name].to(dtype or weight.dtype))
+    assert all(p.requires_grad and not p.is_meta for p in loaded.parameters())
+    loaded.attach(backbone)
+    with loaded.region(boxes()):
+        assert torch.isfinite(run(backbone)).all()
+
+
+def test_a_damaged_file_is_refused(backbone: Any, tmp_path: Any) -> None:
+    from safetensors.torch import load_file, save_file
+
+    with pytest.raises(AdaptEditError, match="config.json is missing"):
+        AdaptEditAdapter.from_pretrained(tmp_path)
+    make_adapter(backbone).save_pretrained(tmp_path)
+    weights, config = tmp_path / "model.safetensors", tmp_path / "config.json"
+    tensors, text = load_file(weights), config.read_text()
+    for name, change, message in (
+        ("missing", lambda t: t.pop("condition.queries"), "lacks condition.queries"),
+        ("unknown", lambda t: t.update(extra=torch.zeros(1)), "unknown extra"),
+        ("shape", lambda t: t.update({"condition.queries": torch.zeros(1)}), "condition.queries has shape"),
+    ):
+        changed = dict(tensors)
+        change(changed)
+        save_file(changed, weights)
+        with pytest.raises(AdaptEditError, match=message):
+            AdaptEditAdapter.from_pretrained(tmp_path)
+            pytest.fail(name)
+    weights.write_bytes(b"no safetensors")
+    with pytest.raises(AdaptEditError, match="damaged"):
+        AdaptEditAdapter.from_pretrained(tmp_path)
+    save_file(tensors, weights)
+    for bad, message in (
+        (text[:-5], "damaged"),
+        (text.replace('"format": 1', '"format": 2'), "format 1"),
+        (text.replace('"rank"', '"rang"'), "lacks rank"),
+        (text.replace('"rank": 32', '"rank": 33'), "multiple"),
+    ):
+        config.write_text(bad)
+        with pytest.raises(AdaptEditError, match=message):
+            AdaptEditAdapter.from_pretrained(tmp_path)
+    config.write_text(text)
+    AdaptEditAdapter.from_pretrained(tmp_path)
+
+
+def count(module: torch.nn.Module) -> int:
+    return sum(p.numel() for p in module.parameters())
+
+
+def test_presets_at_the_size_of_qwen_image_edit() -> None:
+    def parts(name: str) -> tuple[int, int, int]:
+        config = AdapterConfig.preset(
+            name, backbone="Q", backbone_name="q", dim=3072, text_dim=3584, num_blocks=60
+        )
+        with torch.device("meta"):
+            adapter = AdaptEditAdapter(config)
+        return count(adapter.blocks), count(adapter.condition), count(adapter.mask_predictor)
+
+    blocks, condition, predictor = parts("paper")
+    assert blocks == pytest.approx(4.674e9, rel=0.02)
+    assert condition == pytest.approx(351e6, rel=0.02)
+    assert 7.4e6 <= predictor <= 7.9e6
+    assert sum(parts("base")[:2]) <= 0.01 * 20.43e9
+    assert sum(parts("small")[:2]) <= 0.003 * 20.43e9
+    with pytest.raises(AdaptEditError, match="paper, base, small"):
+        parts("large")
+
+
+@pytest.mark.parametrize("preset", ["paper", "base", "small"])
+def test_every_preset_is_zero_at_first_and_works(backbone: Any, preset: str) -> None:
+    frozen = run(backbone)
+    adapter = AdaptEditAdapter.for_backbone(backbone, preset, backbone_name="random").attach(backbone)
+    with adapter.region(boxes()):
+        assert torch.equal(run(backbone), frozen)
+        wake(adapter)
+        assert not torch.equal(run(backbone), frozen)
+    zero = [name for name, p in adapter.blocks.named_parameters() if name.endswith("weight") and not p.any()]
+    assert zero == []
