@@ -7,6 +7,7 @@ INSTALLED := $(VENV)/.installed
 .PHONY: edit test
 
 edit: $(INSTALLED)
+	@mkdir -p out
 	$(BIN)/adaptedit edit examples/desk.png "remove the apple" -o out/desk-edited.png --sheet out/desk-sheet.png
 
 test: $(INSTALLED)

@@ -244,14 +244,21 @@ def test_an_error_inside_leaves_no_region_behind(backbone: Any, attached: AdaptE
         assert not torch.equal(run(backbone), frozen)
 
 
-def test_scale_is_the_strength(backbone: Any, attached: AdaptEditAdapter) -> None:
-    with attached.region(boxes()):
-        attached.scale = 0.5
-        half = run(backbone)
-        attached.scale = 1.0
-        assert not torch.equal(run(backbone), half)
+def test_scale_is_the_strength() -> None:
+    """One block, so that what enters the output norm is the frozen state plus scale times a constant."""
+    backbone = make_backbone(layers=1)
+    adapter = make_adapter(backbone, awake=True).attach(backbone)
+    seen: list[Tensor] = []
+    backbone.norm_out.register_forward_pre_hook(lambda _module, args: seen.append(args[0]))
+    for scale in (0.0, 1.0, 0.5, -2.0):
+        adapter.scale = scale
+        with adapter.region(boxes()):
+            run(backbone)
+    full = seen[1] - seen[0]
+    torch.testing.assert_close(seen[2] - seen[0], 0.5 * full, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(seen[3] - seen[0], -2 * full, rtol=1e-4, atol=1e-5)
     with pytest.raises(AdaptEditError, match="finite"):
-        attached.scale = float("nan")
+        adapter.scale = float("nan")
 
 
 @pytest.mark.parametrize("checkpointing", [False, True])

@@ -185,7 +185,7 @@ def test_the_adapter_gets_the_crop_of_the_given_region(pipe: AdaptEditPipeline) 
 @pytest.mark.parametrize("certainty", [0.0, 0.49])
 def test_nothing_found_is_an_error_and_not_an_edit_of_everything(certainty: float) -> None:
     pipe = AdaptEditPipeline(FakeBackbone(), FakeAdapter(certainty))  # type: ignore[arg-type]
-    with pytest.raises(RegionNotFound, match="give a region"):
+    with pytest.raises(RegionNotFound, match="draw the region"):
         pipe(noise_picture((64, 64)), "remove the elephant")
     out = pipe(noise_picture((64, 64)), "remove the elephant", Region.full((64, 64)))
     assert out.regions[0].coverage() == 1

@@ -46,6 +46,8 @@ class Backbone(Protocol):
         """Pictures (B, 3, H, W) in [0, 1] and their B instructions -> states."""
         ...
 
-    def velocity(self, latents: Tensor, source_latents: Tensor, states: PromptStates, timestep: Tensor) -> Tensor:
+    def velocity(
+        self, latents: Tensor, source_latents: Tensor, states: PromptStates, timestep: Tensor
+    ) -> Tensor:
         """Latents (B, N, C) at `timestep` (B,) in [0, 1] -> velocity (B, N, C)."""
         ...

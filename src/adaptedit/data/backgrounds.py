@@ -80,11 +80,15 @@ def _checks(rng: np.random.Generator, size: int) -> Pixels:
 
 
 def _noise(rng: np.random.Generator, size: int) -> Pixels:
-    coarse = Image.fromarray(rng.integers(0, 255, (12, 12), np.uint8)).resize((size, size), Image.Resampling.BICUBIC)
+    coarse = Image.fromarray(rng.integers(0, 255, (12, 12), np.uint8)).resize(
+        (size, size), Image.Resampling.BICUBIC
+    )
     soft = np.asarray(coarse, np.float32)[..., None] / 255
     return np.asarray(_colour(rng) * soft + _colour(rng) * (1 - soft), np.float32)
 
 
 def _textured(rng: np.random.Generator, texture: npt.NDArray[np.uint8], size: int) -> Pixels:
-    picture = np.asarray(Image.fromarray(texture).resize((size, size), Image.Resampling.LANCZOS), np.float32) / 255
+    picture = (
+        np.asarray(Image.fromarray(texture).resize((size, size), Image.Resampling.LANCZOS), np.float32) / 255
+    )
     return np.asarray(picture * (0.8 + 0.4 * _ramp(rng, size)), np.float32)

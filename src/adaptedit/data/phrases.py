@@ -81,7 +81,7 @@ CELLS: dict[tuple[float, float], tuple[str, ...]] = {
 
 
 def with_article(words: str) -> str:
-    """"apple" -> "an apple"."""
+    """ "apple" -> "an apple"."""
     return f"{'an' if words[0] in 'aeiou' else 'a'} {words}"
 
 

@@ -10,10 +10,14 @@ import numpy.typing as npt
 
 @dataclass(frozen=True)
 class EditSample:
-    """source, target: (H, W, 3) uint8. mask: (H, W) uint8, 255 = edit. kind: add, remove, replace, recolour."""
+    """source, target: (H, W, 3) uint8. mask: (H, W) uint8, 255 = edit. kind: add, remove, replace, recolour.
+    nouns: (16, 16) uint8 or None, which noun the source shows in each cell of 8 pixels (index + 1; 0 = background), the
+    grounding labels that the VL encoder is pre-trained on.
+    """
 
     source: npt.NDArray[np.uint8]
     target: npt.NDArray[np.uint8]
     mask: npt.NDArray[np.uint8]
     instruction: str
     kind: str
+    nouns: npt.NDArray[np.uint8] | None = None

@@ -64,7 +64,9 @@ class Sprites:
 def _shadow(alpha: Pixels, height: int) -> Pixels:
     """The object's own outline, squashed to its foot and blurred."""
     h, w = alpha.shape
-    flat = Image.fromarray((alpha * 255).astype(np.uint8)).resize((w, max(4, h // 4)), Image.Resampling.BILINEAR)
+    flat = Image.fromarray((alpha * 255).astype(np.uint8)).resize(
+        (w, max(4, h // 4)), Image.Resampling.BILINEAR
+    )
     ground = Image.new("L", (w, h))
     ground.paste(flat, (2, min(h - flat.height, _PAD + height - flat.height + 4)))
     blurred = np.asarray(ground.filter(ImageFilter.GaussianBlur(2.2)), np.float32) / 255

@@ -1,6 +1,6 @@
 """Synthetic pairs: everyday objects on varied backgrounds, one edit each, pixel-aligned, with an exact soft mask.
 
-    python -m adaptedit.interfaces.cli data preview --split train -o sheet.png
+    adaptedit data preview --split train -o sheet.png
 
 Splits hold out nouns, backgrounds, phrasings, or all three at once.
 """
@@ -18,6 +18,7 @@ from adaptedit.data.backgrounds import Backgrounds, Pixels
 from adaptedit.data.colours import COLOURS
 from adaptedit.data.schema import EditSample
 from adaptedit.data.sprites import Sprites
+from adaptedit.errors import AdaptEditError
 
 SIZE = 128  # pixels, side of a scene
 SIZES = tuple(range(32, 57, 4))  # longest side of an object
@@ -42,6 +43,12 @@ SPLITS = {
 }
 
 
+def check_split(name: str) -> None:
+    """Raises AdaptEditError on an unknown split, listing the known ones."""
+    if name not in SPLITS:
+        raise AdaptEditError(f"unknown split {name!r}: choose one of {', '.join(SPLITS)}")
+
+
 @dataclass(frozen=True)
 class Placed:
     """One object of a scene: centre in pixels, longest side in pixels; colour None is its own."""
@@ -61,7 +68,8 @@ class SyntheticPairs:
     """Draws samples of one split; the same seed gives the same samples."""
 
     def __init__(self, split: str, pack: dict[str, npt.NDArray[np.uint8]] | None = None) -> None:
-        """pack: as `assets.load` returns it, fetched assets by default. Raises KeyError on an unknown split."""
+        """pack: as `assets.load` returns it, fetched assets by default. Raises AdaptEditError on an unknown split."""
+        check_split(split)
         pack = assets.load() if pack is None else pack
         self.split = SPLITS[split]
         objects = {name.removeprefix("object/"): a for name, a in pack.items() if name.startswith("object/")}
@@ -94,7 +102,9 @@ class SyntheticPairs:
             after, instruction = self._change(rng, kind, objects, index, reference)
         source, target = self.render(background, objects), self.render(background, after)
         mask = self._mask(kind, objects, after, index)
-        return EditSample(source, target, np.round(mask * 255).astype(np.uint8), instruction, kind)
+        return EditSample(
+            source, target, np.round(mask * 255).astype(np.uint8), instruction, kind, self._labels(objects)
+        )
 
     # --- what happens -------------------------------------------------------------------------------------------
 
@@ -118,7 +128,9 @@ class SyntheticPairs:
         free = [
             cell
             for cell in phrases.CELLS
-            if all(max(abs(cell[0] * SIZE - o.x), abs(cell[1] * SIZE - o.y)) > 0.5 * o.size + 10 for o in objects)
+            if all(
+                max(abs(cell[0] * SIZE - o.x), abs(cell[1] * SIZE - o.y)) > 0.5 * o.size + 10 for o in objects
+            )
         ]
         cell = _pick(rng, free or list(phrases.CELLS))
         noun, colour = self._new(rng)
@@ -126,7 +138,11 @@ class SyntheticPairs:
         words = f"{colour} {noun.name}" if colour else noun.name
         place = str(_pick(rng, phrases.CELLS[cell]))
         instruction = phrases.fill(_pick(rng, self.templates["add"]), y=words, p=place)
-        return [*objects, Placed(noun, colour, x, y, int(_pick(rng, (40, 44, 48))))], instruction, len(objects)
+        return (
+            [*objects, Placed(noun, colour, x, y, int(_pick(rng, (40, 44, 48))))],
+            instruction,
+            len(objects),
+        )
 
     def _change(
         self, rng: np.random.Generator, kind: str, objects: list[Placed], index: int, reference: str
@@ -141,7 +157,9 @@ class SyntheticPairs:
         else:
             noun, colour = self._new(rng, but=before.noun)
             new = replace(before, noun=noun, colour=colour)
-            instruction = phrases.fill(template, x=reference, y=f"{colour} {noun.name}" if colour else noun.name)
+            instruction = phrases.fill(
+                template, x=reference, y=f"{colour} {noun.name}" if colour else noun.name
+            )
         return [*objects[:index], new, *objects[index + 1 :]], instruction
 
     def _new(self, rng: np.random.Generator, but: nouns.Noun | None = None) -> tuple[nouns.Noun, str | None]:
@@ -182,7 +200,11 @@ class SyntheticPairs:
         for placed in going + coming:
             sprite = self.sprites.get(placed.noun.name, placed.colour, placed.size)
             there, here = _window(placed, sprite.alpha.shape)
-            seen = sprite.alpha if kind == "recolour" else np.maximum(sprite.alpha, np.minimum(sprite.shadow * 8, 1))
+            seen = (
+                sprite.alpha
+                if kind == "recolour"
+                else np.maximum(sprite.alpha, np.minimum(sprite.shadow * 8, 1))
+            )
             np.maximum(mask[there], seen[here], out=mask[there])
         for placed in [] if kind == "add" else before[index + 1 :]:
             sprite = self.sprites.get(placed.noun.name, placed.colour, placed.size)
@@ -190,12 +212,24 @@ class SyntheticPairs:
             mask[there] *= 1 - sprite.alpha[here]
         return mask
 
+    def _labels(self, objects: list[Placed]) -> npt.NDArray[np.uint8]:
+        """Which noun each cell of 8x8 pixels shows at its centre, as `EditSample.nouns` says."""
+        labels = np.zeros((SIZE, SIZE), np.uint8)
+        for placed in objects:
+            sprite = self.sprites.get(placed.noun.name, placed.colour, placed.size)
+            there, here = _window(placed, sprite.alpha.shape)
+            labels[there][sprite.alpha[here] > 0.5] = self.nouns.index(placed.noun) + 1
+        return labels[4::8, 4::8].copy()
+
 
 def _window(placed: Placed, shape: tuple[int, int]) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
     """Where a sprite of this shape falls on the scene, and which part of it does: two (rows, columns) slices."""
     top, left = placed.y - shape[0] // 2, placed.x - shape[1] // 2
     rows = slice(max(top, 0), min(top + shape[0], SIZE)), slice(max(-top, 0), min(shape[0], SIZE - top))
-    columns = slice(max(left, 0), min(left + shape[1], SIZE)), slice(max(-left, 0), min(shape[1], SIZE - left))
+    columns = (
+        slice(max(left, 0), min(left + shape[1], SIZE)),
+        slice(max(-left, 0), min(shape[1], SIZE - left)),
+    )
     return (rows[0], columns[0]), (rows[1], columns[1])
 
 

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from adaptedit.adapter.model import AdaptEditAdapter
+from adaptedit.backbones import tiny
 from adaptedit.backbones.base import Backbone
 from adaptedit.editing.compose import INVISIBLE, crop_box, exact_alpha, resize, stitch
 from adaptedit.editing.denoise import OnStep, denoise, follow_source_outside
@@ -23,7 +24,6 @@ from adaptedit.region import Region
 Preserve = Literal["exact", "latent", "soft"]
 Editable = Source | Picture
 
-WEIGHTS = Path(__file__).parents[1] / "weights"
 SMALLEST_SHARE = 1 / 2000  # of the picture; a smaller find is a stray pixel, not an object
 
 
@@ -60,13 +60,11 @@ class AdaptEditPipeline:
 
         Raises AdaptEditError for another name.
         """
-        folder = WEIGHTS / "tiny" if name == "tiny" else Path(name)
-        if not (folder / "adapter").is_dir():
+        folder = tiny.WEIGHTS if name == "tiny" else Path(name)
+        if name != "tiny" and not (folder / "adapter").is_dir():
             raise AdaptEditError(
                 f"no editor is named {str(name)!r}; use 'tiny', or a folder with an editor and its adapter"
             )
-        from adaptedit.backbones import tiny
-
         return cls(tiny.load(folder), AdaptEditAdapter.from_pretrained(folder / "adapter").float())
 
     def to(self, device: torch.device | str) -> AdaptEditPipeline:
@@ -91,7 +89,7 @@ class AdaptEditPipeline:
         if probability.max() < threshold or share < SMALLEST_SHARE:
             raise RegionNotFound(
                 f"found nothing in the picture for {prompt!r} (best match {probability.max():.0%}); "
-                "name the object and its place in other words, or give a region"
+                "name the object and its place in other words, or draw the region"
             )
         return Region.from_array(probability.cpu().numpy()).resize(picture.size)
 

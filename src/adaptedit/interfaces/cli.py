@@ -6,7 +6,6 @@ before a model is loaded, and files are written only after everything else has s
 
 from __future__ import annotations
 
-import os
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -15,7 +14,8 @@ import typer
 
 from adaptedit import __version__
 from adaptedit.errors import AdaptEditError
-from adaptedit.interfaces.terminal import OneLineErrors, stages
+from adaptedit.interfaces import data_cli, evaluate_cli, train_cli
+from adaptedit.interfaces.terminal import OneLineErrors, quiet, stages
 
 if TYPE_CHECKING:
     from adaptedit.editing.images import Picture
@@ -30,16 +30,11 @@ ImagePath = Annotated[
 ]
 Instruction = Annotated[str, typer.Argument(metavar="INSTRUCTION", help="What to do: remove the apple.")]
 
-QUIET = {
-    "TRANSFORMERS_VERBOSITY": "error",
-    "DIFFUSERS_VERBOSITY": "error",
-    "HF_HUB_DISABLE_PROGRESS_BARS": "1",
-    "TOKENIZERS_PARALLELISM": "false",
-}
-
 app = typer.Typer(
     cls=OneLineErrors, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False
 )
+for name, commands in (("data", data_cli.app), ("train", train_cli.app), ("evaluate", evaluate_cli.app)):
+    app.add_typer(commands, name=name)
 
 
 def main() -> None:
@@ -80,7 +75,8 @@ def edit(
     ] = "exact",
     steps: Annotated[int, typer.Option(min=1, help="Denoising steps.")] = 8,
     seed: Annotated[
-        int | None, typer.Option(min=0, help="Gives the same result again.", show_default="drawn")
+        int | None,
+        typer.Option(min=0, max=2**63 - 1, help="Gives the same result again.", show_default="drawn"),
     ] = None,
     save_region: Annotated[
         Path | None, typer.Option(help="Also write the region: a PNG, white = edit.")
@@ -91,10 +87,10 @@ def edit(
 ) -> None:
     """Edit IMAGE as INSTRUCTION says."""
     started = time.perf_counter()
-    out = out or image.with_name(f"{image.stem}-edited.png")
     with stages() as stage:
         stage("reading")
         picture = _open(image, instruction)
+        out = out or image.with_name(f"{image.stem}-edited.png")
         _check_outputs([out, sheet], masks=[save_region])
         given = _load_region(region, polarity, picture.size) if region else None
 
@@ -195,9 +191,7 @@ def _check_outputs(pictures: list[Path | None], masks: list[Path | None]) -> Non
 
 
 def _load_pipeline() -> AdaptEditPipeline:
-    """The embedded editor; the libraries below it stay quiet unless their own switches say otherwise."""
-    for switch, value in QUIET.items():
-        os.environ.setdefault(switch, value)
+    quiet()
     from adaptedit.editing.pipeline import AdaptEditPipeline
 
     return AdaptEditPipeline.from_pretrained("tiny")

@@ -1,0 +1,1 @@
+"""What differs from one frozen DiT to the next."""

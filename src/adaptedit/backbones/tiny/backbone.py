@@ -1,0 +1,140 @@
+"""The embedded editor: diffusers' own Qwen-Image DiT class in miniature, its encoder and its codec."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from diffusers import QwenImageTransformer2DModel
+from safetensors.torch import load_file, save
+from torch import Tensor, nn
+
+from adaptedit.backbones.base import PromptStates
+from adaptedit.backbones.tiny.codec import BlockDCT
+from adaptedit.backbones.tiny.encoder import EncoderConfig, VLEncoder
+from adaptedit.backbones.tiny.text import TextEncoder
+from adaptedit.errors import AdaptEditError
+from adaptedit.files import write_atomically
+
+WEIGHTS = Path(__file__).parents[2] / "weights" / "tiny"
+_POSITION_CHANNELS = 32  # sin/cos of a token's place, appended to its latent
+_SMALLEST_T = 0.05  # velocity divides by t
+
+
+def dit_config(width: int = 192, layers: int = 6, *, text_dim: int = 192, codec: BlockDCT) -> dict[str, Any]:
+    """Arguments of QwenImageTransformer2DModel; `width` is a multiple of 64."""
+    return {
+        "patch_size": 2,
+        "in_channels": codec.token_channels + _POSITION_CHANNELS,
+        "out_channels": codec.channels,
+        "num_layers": layers,
+        "attention_head_dim": 64,
+        "num_attention_heads": width // 64,
+        "joint_attention_dim": text_dim,
+        "axes_dims_rope": (8, 28, 28),
+    }
+
+
+class TinyBackbone(nn.Module):
+    """A `Backbone` (see backbones/base.py) at 128x128 pixels, an 8x8 token grid.
+
+    Its DiT predicts the *change* to the source's latents, from which the velocity follows:
+    x0 = source + change, velocity = (latents - x0) / t. Predicting the clean picture instead of the velocity suits a
+    narrow model with wide patches, and predicting it relative to the source spares a few CPU hours of learning to copy
+    (our choice; real backbones predict the velocity).
+    """
+
+    name = "tiny"
+    resolution = 128
+    grid = (8, 8)
+
+    def __init__(self, encoder: VLEncoder, transformer: QwenImageTransformer2DModel) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.transformer = transformer
+        self.codec = BlockDCT()
+        self.text = TextEncoder()
+        self.register_buffer("position", _positions(*self.grid), persistent=False)
+
+    def encode_image(self, pixels: Tensor) -> Tensor:
+        return self.codec.encode(pixels)
+
+    def decode_latents(self, latents: Tensor) -> Tensor:
+        return self.codec.decode(latents, self.grid)
+
+    def encode_prompt(self, pixels: Tensor, prompts: list[str]) -> PromptStates:
+        text, mask = self.text(prompts)
+        states, mask = self.encoder(pixels, text, mask)
+        return PromptStates(states, mask, self.grid[0] * self.grid[1])
+
+    def predict_change(
+        self, latents: Tensor, source_latents: Tensor, states: PromptStates, timestep: Tensor
+    ) -> Tensor:
+        """What the DiT says: clean target minus source, (B, N, C)."""
+        b, n, _ = latents.shape
+        position = self.position.expand(b, -1, -1).to(latents.dtype)
+        sequence = torch.cat(
+            [torch.cat([latents, position], -1), torch.cat([source_latents, position], -1)], 1
+        )
+        mask = states.attention_mask
+        output = self.transformer(
+            hidden_states=sequence,
+            encoder_hidden_states=states.hidden_states.to(latents.dtype),
+            encoder_hidden_states_mask=None if bool(mask.all()) else mask,
+            timestep=timestep.to(latents.dtype),
+            img_shapes=[[(1, *self.grid), (1, *self.grid)]] * b,
+            return_dict=False,
+        )[0]
+        return output[:, :n]
+
+    def velocity(
+        self, latents: Tensor, source_latents: Tensor, states: PromptStates, timestep: Tensor
+    ) -> Tensor:
+        target = source_latents + self.predict_change(latents, source_latents, states, timestep)
+        return (latents - target) / timestep.clamp(min=_SMALLEST_T)[:, None, None]
+
+
+def save_part(module: VLEncoder | QwenImageTransformer2DModel, folder: Path) -> None:
+    """Write one part in half precision: model.safetensors + config.json."""
+    config = asdict(module.config) if isinstance(module, VLEncoder) else dict(module.config)
+    tensors = {key: value.half().contiguous() for key, value in module.state_dict().items()}
+    folder.mkdir(parents=True, exist_ok=True)
+    write_atomically(folder / "model.safetensors", save(tensors))
+    write_atomically(folder / "config.json", (json.dumps(config, indent=1) + "\n").encode())
+
+
+def load_encoder(folder: Path) -> VLEncoder:
+    """A frozen encoder in float32. Raises AdaptEditError if the folder has none."""
+    encoder = VLEncoder(EncoderConfig(**_config(folder / "encoder")))
+    encoder.load_state_dict(_tensors(folder / "encoder"))
+    return encoder.requires_grad_(False).eval()
+
+
+def load(folder: Path = WEIGHTS) -> TinyBackbone:
+    """The frozen backbone in float32. Raises AdaptEditError if the folder has none."""
+    config = {k: v for k, v in _config(folder / "transformer").items() if not k.startswith("_")}
+    transformer = QwenImageTransformer2DModel(**config)
+    transformer.load_state_dict(_tensors(folder / "transformer"))
+    return TinyBackbone(load_encoder(folder), transformer).requires_grad_(False).eval()
+
+
+def _config(folder: Path) -> dict[str, Any]:
+    if not (folder / "config.json").exists():
+        raise AdaptEditError(f"no weights in {folder}: expected config.json and model.safetensors")
+    config: dict[str, Any] = json.loads((folder / "config.json").read_text())
+    return config
+
+
+def _tensors(folder: Path) -> dict[str, Tensor]:
+    return {key: value.float() for key, value in load_file(folder / "model.safetensors").items()}
+
+
+def _positions(h: int, w: int) -> Tensor:
+    """(1, h * w, 32): sines and cosines of the row and of the column at eight half-octaves."""
+    rows, columns = torch.meshgrid((torch.arange(h) + 0.5) / h, (torch.arange(w) + 0.5) / w, indexing="ij")
+    octaves = torch.pi / 2 * 2.0 ** (torch.arange(_POSITION_CHANNELS // 4) / 2)
+    angles = torch.stack([rows, columns], -1).reshape(1, h * w, 2, 1) * octaves
+    return torch.cat([angles.sin(), angles.cos()], -1).reshape(1, h * w, _POSITION_CHANNELS)

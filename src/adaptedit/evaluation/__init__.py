@@ -1,0 +1,1 @@
+"""Measure an editor: per-sample results first, tables from them."""

@@ -1,0 +1,69 @@
+"""Stage 3, the paper's: everything frozen, block adapters and MaskPredictor trained jointly.
+
+The Region-Aware Loss reaches the adapters, the decoupled mask loss the predictor alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from adaptedit.adapter.model import AdaptEditAdapter
+from adaptedit.backbones.tiny.backbone import TinyBackbone
+from adaptedit.data.synthetic import SyntheticPairs
+from adaptedit.training import batches
+from adaptedit.training.backbone import fixed_length, noised, velocity_scale
+from adaptedit.training.cpu_attention import use_cpu_attention
+from adaptedit.training.degrade import degrade
+from adaptedit.training.losses import iou, mask_loss, region_aware_loss
+from adaptedit.training.trainer import TrainConfig, Trainer
+
+
+@dataclass(frozen=True)
+class AdapterTraining:
+    """preset: sizes of the adapter. region_weight: lambda of the Region-Aware Loss."""
+
+    preset: str = "base"
+    region_weight: float = 4.0
+
+
+def train_adapter(
+    config: TrainConfig,
+    folder: Path,
+    pairs: SyntheticPairs,
+    backbone: TinyBackbone,
+    training: AdapterTraining,
+) -> tuple[Trainer, AdaptEditAdapter]:
+    """Train a fresh (or resumed) adapter to the config's end; it then holds the averaged weights."""
+    torch.manual_seed(config.seed)
+    adapter = AdaptEditAdapter.for_backbone(backbone, training.preset, backbone_name=backbone.name)
+    if config.compile:
+        use_cpu_attention(backbone.transformer)
+    adapter.attach(backbone)
+    backbone.requires_grad_(False)
+
+    def loss(step: int) -> tuple[Tensor, dict[str, float]]:
+        data = batches.batch(pairs, config.batch, seed=config.seed, step=step, rank=trainer.rank)
+        with torch.no_grad():
+            states = fixed_length(backbone.encode_prompt(data.source, data.instructions))
+            source, target = backbone.encode_image(data.source), backbone.encode_image(data.target)
+            latents, timestep = noised(target, data.generator)
+        logits = adapter.predict_region_logits(states, data.source)
+        finding = mask_loss(logits, data.mask)
+        predicted = logits.detach().float().sigmoid()
+        with adapter.region(degrade(data.mask, predicted, data.generator)):
+            change = backbone.predict_change(latents, source, states, timestep)
+        error = (change.float() - (target - source)) * velocity_scale(timestep)
+        inside = F.adaptive_max_pool2d(data.mask[:, None], backbone.grid).flatten(1)
+        editing = region_aware_loss(error, inside, training.region_weight)
+        score = iou(predicted, data.mask).mean().item()
+        return editing + finding, {"edit": editing.item(), "mask": finding.item(), "iou": score}
+
+    trainer = Trainer(adapter, loss, config, folder)
+    trainer.run()
+    trainer.use_ema()
+    return trainer, adapter

@@ -1,0 +1,83 @@
+"""Stage 2: train the DiT as an ordinary instruction editor. It never sees a mask."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from diffusers import QwenImageTransformer2DModel
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from adaptedit.backbones.base import PromptStates
+from adaptedit.backbones.tiny.backbone import TinyBackbone
+from adaptedit.data.synthetic import SyntheticPairs
+from adaptedit.training import batches
+from adaptedit.training.cpu_attention import use_cpu_attention
+from adaptedit.training.losses import sample_timesteps
+from adaptedit.training.trainer import TrainConfig, Trainer
+
+_TEXT_TOKENS = 20  # fixed length in training, so that compiled blocks see one shape
+_SMALLEST_T = 0.3  # the velocity's error is the change's error over t; bounded
+
+
+def fixed_length(states: PromptStates) -> PromptStates:
+    """Cut or pad the text tokens to a fixed number (padding is masked)."""
+    missing = states.num_image_tokens + _TEXT_TOKENS - states.hidden_states.shape[1]
+    return PromptStates(
+        F.pad(states.hidden_states, (0, 0, 0, missing)),
+        F.pad(states.attention_mask, (0, missing), value=False),
+        states.num_image_tokens,
+    )
+
+
+def noised(target: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Latents (B, N, C) on the way to noise, and their timestep (B,)."""
+    timestep = sample_timesteps(len(target), generator)
+    noise = torch.randn(target.shape, generator=generator)
+    t = timestep[:, None, None]
+    return (1 - t) * target + t * noise, timestep
+
+
+def velocity_scale(timestep: Tensor) -> Tensor:
+    """(B, 1, 1): what turns an error in the change into one in the velocity."""
+    return 1 / timestep.clamp(min=_SMALLEST_T)[:, None, None]
+
+
+def initialise(transformer: QwenImageTransformer2DModel) -> None:
+    """adaLN-Zero, as DiT: every block starts as the identity, the output at zero."""
+    linears = [m[1] for block in transformer.transformer_blocks for m in (block.img_mod, block.txt_mod)]
+    for linear in [*linears, transformer.proj_out]:
+        nn.init.zeros_(linear.weight)
+        nn.init.zeros_(linear.bias)
+
+
+def train_backbone(
+    config: TrainConfig, folder: Path, pairs: SyntheticPairs, backbone: TinyBackbone
+) -> Trainer:
+    """Train `backbone.transformer` to the config's end; it then holds the averaged weights. The encoder is frozen."""
+    backbone.requires_grad_(False)
+    transformer = backbone.transformer.requires_grad_(True).train()
+    if config.compile:
+        use_cpu_attention(transformer)
+        for block in transformer.transformer_blocks:
+            block.compile()
+
+    def loss(step: int) -> tuple[Tensor, dict[str, float]]:
+        data = batches.batch(pairs, config.batch, seed=config.seed, step=step, rank=trainer.rank)
+        with torch.no_grad():
+            states = fixed_length(backbone.encode_prompt(data.source, data.instructions))
+            source, target = backbone.encode_image(data.source), backbone.encode_image(data.target)
+            latents, timestep = noised(target, data.generator)
+        change = backbone.predict_change(latents, source, states, timestep)
+        error = (change.float() - (target - source)) * velocity_scale(timestep)
+        value = error.square().mean()
+        copying = (
+            ((target - source) * velocity_scale(timestep)).square().mean()
+        )  # what "no change" would cost
+        return value, {"relative": (value / copying).item()}
+
+    trainer = Trainer(transformer, loss, config, folder)
+    trainer.run()
+    trainer.use_ema()
+    return trainer

@@ -1,0 +1,49 @@
+"""Batches of synthetic pairs. Step n of rank r is always the same batch, so resuming needs no data state."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from adaptedit.data.schema import EditSample
+from adaptedit.data.synthetic import SyntheticPairs
+
+
+@dataclass(frozen=True)
+class Batch:
+    """source, target (B, 3, H, W) float32 in [0, 1]; mask (B, H, W) float32, 1 = edit; nouns (B, 16, 16) int64;
+    generator: for the step's other random draws."""
+
+    source: Tensor
+    target: Tensor
+    mask: Tensor
+    instructions: list[str]
+    kinds: list[str]
+    nouns: Tensor
+    generator: torch.Generator
+
+
+def collate(samples: list[EditSample], generator: torch.Generator) -> Batch:
+    def pictures(name: str) -> Tensor:
+        stacked = torch.from_numpy(np.stack([getattr(s, name) for s in samples]))
+        return stacked.permute(0, 3, 1, 2).float() / 255
+
+    return Batch(
+        source=pictures("source"),
+        target=pictures("target"),
+        mask=torch.from_numpy(np.stack([s.mask for s in samples])).float() / 255,
+        instructions=[s.instruction for s in samples],
+        kinds=[s.kind for s in samples],
+        nouns=torch.from_numpy(np.stack([s.nouns for s in samples if s.nouns is not None])).long(),
+        generator=generator,
+    )
+
+
+def batch(pairs: SyntheticPairs, size: int, *, seed: int, step: int, rank: int) -> Batch:
+    """`size` samples that depend on (seed, step, rank) alone."""
+    rng = np.random.default_rng([seed, step, rank])
+    generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
+    return collate([pairs.draw(rng) for _ in range(size)], generator)

@@ -1,0 +1,56 @@
+"""Every number of a training run, by name: `tiny` made what ships, `debug` runs in seconds and is what tests use."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from adaptedit.backbones.tiny.encoder import EncoderConfig
+from adaptedit.errors import AdaptEditError
+from adaptedit.training.adapter import AdapterTraining
+from adaptedit.training.trainer import TrainConfig
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """The three stages' configurations. `width` and `layers` are the DiT's."""
+
+    encoder_model: EncoderConfig
+    width: int
+    layers: int
+    adapter_training: AdapterTraining
+    encoder: TrainConfig
+    backbone: TrainConfig
+    adapter: TrainConfig
+
+
+_DEBUG = TrainConfig(
+    steps=4, batch=2, lr=1e-3, warmup=2, log_every=1, save_every=2, bf16=False, compile=False
+)
+
+RECIPES: dict[str, Recipe] = {
+    "tiny": Recipe(
+        encoder_model=EncoderConfig(),
+        width=192,
+        layers=6,
+        adapter_training=AdapterTraining(),
+        encoder=TrainConfig(steps=900, batch=32, lr=2e-3, ema=0.995),
+        backbone=TrainConfig(steps=4000, batch=32, lr=2e-3),
+        adapter=TrainConfig(steps=800, batch=32, lr=1e-3, ema=0.99),
+    ),
+    "debug": Recipe(
+        encoder_model=EncoderConfig(width=32, layers=1, heads=1),
+        width=64,
+        layers=2,
+        adapter_training=AdapterTraining(preset="small"),
+        encoder=_DEBUG,
+        backbone=_DEBUG,
+        adapter=_DEBUG,
+    ),
+}
+
+
+def recipe(name: str) -> Recipe:
+    """Raises AdaptEditError on an unknown name, listing the known ones."""
+    if name not in RECIPES:
+        raise AdaptEditError(f"unknown training config {name!r}: choose one of {', '.join(RECIPES)}")
+    return RECIPES[name]

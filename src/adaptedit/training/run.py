@@ -1,0 +1,80 @@
+"""Run one stage of a recipe: load what the earlier stages left, train, save what ships."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+
+import torch
+import torch.distributed as dist
+import torch.multiprocessing as mp
+from diffusers import QwenImageTransformer2DModel
+
+from adaptedit.backbones.tiny.backbone import TinyBackbone, dit_config, load, load_encoder, save_part
+from adaptedit.backbones.tiny.codec import BlockDCT
+from adaptedit.data import assets
+from adaptedit.data.synthetic import SyntheticPairs
+from adaptedit.errors import AdaptEditError
+from adaptedit.training.adapter import train_adapter
+from adaptedit.training.backbone import initialise, train_backbone
+from adaptedit.training.configs import recipe
+from adaptedit.training.encoder import train_encoder
+
+STAGES = ("encoder", "backbone", "adapter")
+
+
+def run_stage(
+    stage: str, config: str, folder: Path, *, processes: int = 1, assets_folder: Path | None = None
+) -> Path:
+    """Train `stage` under `folder`; the weights go to folder/weights, laid out as they ship; returns that folder.
+
+    A stage that was killed goes on where its last checkpoint stands. processes: one core each, gradients averaged.
+    Raises AdaptEditError if an earlier stage or the assets are missing.
+    """
+    recipe(config)
+    assets.load(assets_folder)
+    arguments = (stage, config, folder, processes, assets_folder, _free_port())
+    if processes == 1:
+        _worker(0, *arguments)
+    else:
+        mp.spawn(_worker, arguments, nprocs=processes)  # type: ignore[no-untyped-call]
+    return folder / "weights"
+
+
+def _worker(
+    rank: int, stage: str, config: str, folder: Path, processes: int, assets_folder: Path | None, port: int
+) -> None:
+    chosen, weights = recipe(config), folder / "weights"
+    if processes > 1:
+        torch.set_num_threads(1)
+        dist.init_process_group("gloo", f"tcp://127.0.0.1:{port}", rank=rank, world_size=processes)
+    torch.manual_seed(0)
+    pairs = SyntheticPairs("train", assets.load(assets_folder))
+    if stage == "encoder":
+        trainer, model = train_encoder(chosen.encoder, folder / stage, pairs, chosen.encoder_model)
+        if trainer.rank == 0:
+            save_part(model.encoder, weights / "encoder")
+    elif stage == "backbone":
+        encoder = load_encoder(weights)
+        sizes = dit_config(chosen.width, chosen.layers, text_dim=encoder.config.width, codec=BlockDCT())
+        transformer = QwenImageTransformer2DModel(**sizes)
+        initialise(transformer)
+        trainer = train_backbone(chosen.backbone, folder / stage, pairs, TinyBackbone(encoder, transformer))
+        if trainer.rank == 0:
+            save_part(transformer, weights / "transformer")
+    elif stage == "adapter":
+        trainer, adapter = train_adapter(
+            chosen.adapter, folder / stage, pairs, load(weights), chosen.adapter_training
+        )
+        if trainer.rank == 0:
+            adapter.save_pretrained(weights / "adapter", torch.float16)
+    else:
+        raise AdaptEditError(f"unknown stage {stage!r}: choose one of {', '.join(STAGES)}")
+    if processes > 1:
+        dist.destroy_process_group()
+
+
+def _free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
