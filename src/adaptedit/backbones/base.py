@@ -30,9 +30,13 @@ class Backbone(Protocol):
     """
 
     name: str
-    transformer: nn.Module
     resolution: int  # working resolution in pixels, square
     grid: tuple[int, int]  # (h, w) token grid at that resolution; N = h * w
+
+    @property
+    def transformer(self) -> nn.Module:
+        """The frozen DiT, of a class in `patterns.PATTERNS`."""
+        ...
 
     def encode_image(self, pixels: Tensor) -> Tensor:
         """(B, 3, H, W) in [0, 1] -> (B, N, C)."""

@@ -1,7 +1,7 @@
 """Fetch the pictures that synthetic pairs are made of, by package name, and pack them into one file.
 
 Objects: `@lobehub/fluent-emoji-3d` from npm (Microsoft Fluent emoji, MIT). Textures: `miniworld` from PyPI
-(Apache-2.0). Nothing but the packages' own clients is used, so mirrors and proxies that are set up for npm and pip work.
+(Apache-2.0). Nothing but the packages' own clients is used, so mirrors and proxies set up for them work.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ SPRITE_SIZE = 192  # pixels, longest side of a packed object
 TEXTURE_SIZE = 256
 
 TRAIN_TEXTURES = (
-    "brick_wall_1", "cardboard_1", "cardboard_3", "ceiling_tiles_1", "cinder_blocks_1", "concrete_1", "concrete_3",
-    "concrete_4", "drywall_1", "floor_tiles_white", "grass_1", "marble_1", "metal_grill_1", "rock_1", "stucco_1",
-    "water_1", "water_3", "wood_1", "wood_planks_1", "asphalt_1",
+    "brick_wall_1", "cardboard_1", "cardboard_3", "ceiling_tiles_1", "cinder_blocks_1", "concrete_1",
+    "concrete_3", "concrete_4", "drywall_1", "floor_tiles_white", "grass_1", "marble_1", "metal_grill_1",
+    "rock_1", "stucco_1", "water_1", "water_3", "wood_1", "wood_planks_1", "asphalt_1",
 )  # fmt: skip
 HELD_OUT_TEXTURES = (
     "cardboard_2",

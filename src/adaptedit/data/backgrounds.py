@@ -12,8 +12,8 @@ Pixels = npt.NDArray[np.float32]
 class Backgrounds:
     """A pool of larger pictures, drawn once, from which each scene takes a random crop, flip and tint.
 
-    textures: (h, w, 3) uint8 pictures. size: side of a scene in pixels. seed: decides the pool's drawn pictures, so
-    that a held-out pool has other ones.
+    textures: (h, w, 3) uint8 pictures. size: side of a scene in pixels. seed: decides the pool's drawn
+    pictures, so that a held-out pool has other ones.
     """
 
     def __init__(self, textures: list[npt.NDArray[np.uint8]], size: int, seed: int, pool: int = 256) -> None:
@@ -37,7 +37,7 @@ class Backgrounds:
         if rng.random() < 0.5:
             picture = picture[:, ::-1]
         gain = (rng.uniform(0.85, 1.1) * rng.uniform(0.95, 1.05, 3) / 255).astype(np.float32)
-        return np.minimum(picture * gain, np.float32(1))
+        return np.asarray(np.minimum(picture * gain, np.float32(1)), np.float32)
 
 
 def _colour(rng: np.random.Generator) -> Pixels:

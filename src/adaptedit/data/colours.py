@@ -1,4 +1,4 @@
-"""Named colours, and how an object takes one: its light and shade stay, its hue and saturation become the colour's."""
+"""Named colours, and how an object takes one: the shading stays, hue and saturation become the colour's."""
 
 from __future__ import annotations
 
@@ -24,11 +24,13 @@ _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 def recolour(rgb: npt.NDArray[np.float32], name: str) -> npt.NDArray[np.float32]:
     """Give a sprite (H, W, 3) in [0, 1] a named colour, keeping its shading.
 
-    The shading is the luma's difference from the sprite's median luma; the result is the display colour lightened or
-    darkened by it (our choice: it reads well on glossy renders and is a fixed function of picture and name).
+    The shading is the luma's difference from the sprite's median luma; the result is the display colour
+    lightened or darkened by it (our choice: it reads well on glossy renders and is a fixed function of
+    picture and name).
     """
     luma = rgb @ _LUMA
     shade = (luma - np.median(luma[luma > 0.02]) if (luma > 0.02).any() else luma)[..., None] * 0.85
     base = np.array(COLOURS[name], np.float32)
     lighter = base + np.maximum(shade, 0) * (1.0 - base)
-    return np.clip(lighter + np.minimum(shade, 0) * (0.35 + 0.65 * base), 0, 1).astype(np.float32)
+    darker = lighter + np.minimum(shade, 0) * (0.35 + 0.65 * base)
+    return np.asarray(np.clip(darker, 0, 1), np.float32)

@@ -1,7 +1,7 @@
 """The small world: everyday nouns, the Fluent emoji that shows each, and its own colour.
 
-`TRAIN` nouns are seen in training; `HELD_OUT` nouns never are. A colour of None means that the object has no single
-colour that a person would name.
+`TRAIN` nouns are seen in training; `HELD_OUT` nouns never are. A colour of None means that the object has no
+single colour that a person would name.
 """
 
 from __future__ import annotations

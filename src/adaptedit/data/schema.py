@@ -1,4 +1,4 @@
-"""One training or evaluation sample: a picture, what was asked, where it changed, and what should come out."""
+"""One training or evaluation sample: a picture, what was asked, where it changed, what should come out."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import numpy.typing as npt
 @dataclass(frozen=True)
 class EditSample:
     """source, target: (H, W, 3) uint8. mask: (H, W) uint8, 255 = edit. kind: add, remove, replace, recolour.
-    nouns: (16, 16) uint8 or None, which noun the source shows in each cell of 8 pixels (index + 1; 0 = background), the
-    grounding labels that the VL encoder is pre-trained on.
+    nouns: (16, 16) uint8 or None, which noun the source shows in each cell of 8 pixels (index + 1; 0 =
+    background), the grounding labels that the VL encoder is pre-trained on.
     """
 
     source: npt.NDArray[np.uint8]

@@ -45,7 +45,7 @@ class Sprites:
         if key not in self._coloured:
             rgba = self._objects[noun].copy()
             if colour is not None:
-                rgb = recolour(rgba[..., :3].astype(np.float32) / 255, colour)
+                rgb = recolour(_unit(rgba[..., :3]), colour)
                 rgba[..., :3] = np.round(rgb * 255)
             self._coloured[key] = Image.fromarray(rgba)
         return self._coloured[key]
@@ -55,7 +55,7 @@ class Sprites:
         scale = size / max(picture.size)
         width, height = (max(1, round(side * scale)) for side in picture.size)
         # PIL resizes RGBA premultiplied, so no fringe of the transparent colour appears.
-        small = np.asarray(picture.resize((width, height), Image.Resampling.LANCZOS), np.float32) / 255
+        small = _unit(picture.resize((width, height), Image.Resampling.LANCZOS))
         rgba = np.pad(small, ((_PAD, _PAD), (_PAD, _PAD), (0, 0)))
         alpha = np.ascontiguousarray(rgba[..., 3])
         return Sprite(rgba[..., :3] * alpha[..., None], alpha, _shadow(alpha, height))
@@ -69,8 +69,13 @@ def _shadow(alpha: Pixels, height: int) -> Pixels:
     )
     ground = Image.new("L", (w, h))
     ground.paste(flat, (2, min(h - flat.height, _PAD + height - flat.height + 4)))
-    blurred = np.asarray(ground.filter(ImageFilter.GaussianBlur(2.2)), np.float32) / 255
+    blurred = _unit(ground.filter(ImageFilter.GaussianBlur(2.2)))
     blurred[blurred < 0.02] = 0
     blurred[[0, -1]] = 0
     blurred[:, [0, -1]] = 0
-    return blurred * _SHADOW
+    return np.asarray(blurred * _SHADOW, np.float32)
+
+
+def _unit(picture: Image.Image | npt.NDArray[np.uint8]) -> Pixels:
+    """8-bit values as float32 in [0, 1]."""
+    return np.asarray(np.asarray(picture, np.float32) / 255, np.float32)

@@ -1,4 +1,4 @@
-"""Synthetic pairs: everyday objects on varied backgrounds, one edit each, pixel-aligned, with an exact soft mask.
+"""Synthetic pairs: everyday objects on varied backgrounds, one edit each, aligned, with an exact soft mask.
 
     adaptedit data preview --split train -o sheet.png
 
@@ -7,8 +7,9 @@ Splits hold out nouns, backgrounds, phrasings, or all three at once.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +20,8 @@ from adaptedit.data.colours import COLOURS
 from adaptedit.data.schema import EditSample
 from adaptedit.data.sprites import Sprites
 from adaptedit.errors import AdaptEditError
+
+T = TypeVar("T")
 
 SIZE = 128  # pixels, side of a scene
 SIZES = tuple(range(32, 57, 4))  # longest side of an object
@@ -68,7 +71,7 @@ class SyntheticPairs:
     """Draws samples of one split; the same seed gives the same samples."""
 
     def __init__(self, split: str, pack: dict[str, npt.NDArray[np.uint8]] | None = None) -> None:
-        """pack: as `assets.load` returns it, fetched assets by default. Raises AdaptEditError on an unknown split."""
+        """pack: as `assets.load` returns it, by default the fetched one. AdaptEditError on unknown splits."""
         check_split(split)
         pack = assets.load() if pack is None else pack
         self.split = SPLITS[split]
@@ -106,16 +109,16 @@ class SyntheticPairs:
             source, target, np.round(mask * 255).astype(np.uint8), instruction, kind, self._labels(objects)
         )
 
-    # --- what happens -------------------------------------------------------------------------------------------
+    # -- what happens
 
     def _scene(self, rng: np.random.Generator) -> list[Placed]:
         objects: list[Placed] = []
         for _ in range(int(rng.integers(1, 6))):
             twin = bool(objects) and rng.random() < 0.2
             noun = objects[-1].noun if twin else self.nouns[rng.integers(len(self.nouns))]
-            colour = _pick(rng, COLOURS) if rng.random() < 0.3 else None
+            colour = _pick(rng, tuple(COLOURS)) if rng.random() < 0.3 else None
             for _attempt in range(8):
-                size = int(_pick(rng, SIZES))
+                size = _pick(rng, SIZES)
                 edge = size // 3
                 x, y = (int(v) for v in rng.integers(edge, SIZE - edge, size=2))
                 # Overlaps are allowed, burying another object is not.
@@ -136,10 +139,10 @@ class SyntheticPairs:
         noun, colour = self._new(rng)
         x, y = (round((c + rng.uniform(-_JITTER, _JITTER)) * SIZE) for c in cell)
         words = f"{colour} {noun.name}" if colour else noun.name
-        place = str(_pick(rng, phrases.CELLS[cell]))
+        place = _pick(rng, phrases.CELLS[cell])
         instruction = phrases.fill(_pick(rng, self.templates["add"]), y=words, p=place)
         return (
-            [*objects, Placed(noun, colour, x, y, int(_pick(rng, (40, 44, 48))))],
+            [*objects, Placed(noun, colour, x, y, _pick(rng, (40, 44, 48)))],
             instruction,
             len(objects),
         )
@@ -155,19 +158,17 @@ class SyntheticPairs:
             colour = _pick(rng, [c for c in COLOURS if c != before.shown_colour])
             new, instruction = replace(before, colour=colour), phrases.fill(template, x=reference, c=colour)
         else:
-            noun, colour = self._new(rng, but=before.noun)
-            new = replace(before, noun=noun, colour=colour)
-            instruction = phrases.fill(
-                template, x=reference, y=f"{colour} {noun.name}" if colour else noun.name
-            )
+            noun, own = self._new(rng, but=before.noun)
+            new = replace(before, noun=noun, colour=own)
+            instruction = phrases.fill(template, x=reference, y=f"{own} {noun.name}" if own else noun.name)
         return [*objects[:index], new, *objects[index + 1 :]], instruction
 
     def _new(self, rng: np.random.Generator, but: nouns.Noun | None = None) -> tuple[nouns.Noun, str | None]:
         noun = _pick(rng, [n for n in self.nouns if n is not but])
-        return noun, _pick(rng, COLOURS) if rng.random() < 0.2 else None
+        return noun, _pick(rng, tuple(COLOURS)) if rng.random() < 0.2 else None
 
     def _refer(self, rng: np.random.Generator, objects: list[Placed], index: int) -> str | None:
-        """Words that name objects[index] and no other: the noun, with its colour or place if that is needed."""
+        """Words that name objects[index] and no other: the noun, with its colour or place where needed."""
         it = objects[index]
         twins = [o for i, o in enumerate(objects) if i != index and o.noun is it.noun]
         colour_tells = it.shown_colour is not None and all(o.shown_colour != it.shown_colour for o in twins)
@@ -179,7 +180,7 @@ class SyntheticPairs:
         words = f"{it.shown_colour} {it.noun.name}" if use_colour else it.noun.name
         return f"{words} {_pick(rng, phrases.CELLS[_cell(it)])}" if use_place else words
 
-    # --- how it looks -------------------------------------------------------------------------------------------
+    # -- how it looks
 
     def render(self, background: Pixels, objects: list[Placed]) -> npt.NDArray[np.uint8]:
         """Lay the objects on the background, first to last; (SIZE, SIZE, 3) uint8."""
@@ -192,8 +193,8 @@ class SyntheticPairs:
         return (canvas * 255 + 0.5).astype(np.uint8)
 
     def _mask(self, kind: str, before: list[Placed], after: list[Placed], index: int) -> Pixels:
-        """Where the edit can be seen: the outline of what goes and what comes, with its shadow unless only the
-        colour changes, less what objects in front hide."""
+        """Where the edit can be seen: the outline of what goes and what comes, with its shadow unless only
+        the colour changes, less what objects in front hide."""
         mask = np.zeros((SIZE, SIZE), np.float32)
         going = [] if kind == "add" else [before[index]]
         coming = [] if kind == "remove" else [after[index]]
@@ -223,7 +224,7 @@ class SyntheticPairs:
 
 
 def _window(placed: Placed, shape: tuple[int, int]) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
-    """Where a sprite of this shape falls on the scene, and which part of it does: two (rows, columns) slices."""
+    """Where a sprite of this shape falls on the scene, and which part of it does: (rows, columns) each."""
     top, left = placed.y - shape[0] // 2, placed.x - shape[1] // 2
     rows = slice(max(top, 0), min(top + shape[0], SIZE)), slice(max(-top, 0), min(shape[0], SIZE - top))
     columns = (
@@ -237,6 +238,5 @@ def _cell(placed: Placed) -> tuple[float, float]:
     return min(phrases.CELLS, key=lambda c: (c[0] * SIZE - placed.x) ** 2 + (c[1] * SIZE - placed.y) ** 2)
 
 
-def _pick(rng: np.random.Generator, items):  # type: ignore[no-untyped-def]
-    items = list(items)
-    return items[rng.integers(len(items))]
+def _pick(rng: np.random.Generator, items: Sequence[T]) -> T:
+    return items[int(rng.integers(len(items)))]

@@ -46,8 +46,8 @@ def evaluate(
 ) -> list[Row]:
     """Score `count` samples; one JSON row per sample and editor in out/samples.jsonl, resumed if it is there.
 
-    Sample n depends on (seed, n) alone and is edited with seed n. A failure counts as a failed edit and is recorded
-    with its message. Also writes the first samples' sheets to out/pictures.
+    Sample n depends on (seed, n) alone and is edited with seed n. A failure counts as a failed edit and is
+    recorded with its message. Also writes the first samples' sheets to out/pictures.
     """
     (out / "pictures").mkdir(parents=True, exist_ok=True)
     path = out / "samples.jsonl"
@@ -118,7 +118,7 @@ def _score(
 
 
 def _errors(sample: EditSample, result: Pixels) -> Row:
-    """Mean absolute errors in [0, 1]: to the target where the true region is, to the source where it is not."""
+    """Mean absolute errors in [0, 1]: to the target inside the true region, to the source outside it."""
     inside, outside = sample.mask >= 128, sample.mask == 0
     picture = result.astype(np.float32) / 255
     target, source = sample.target.astype(np.float32) / 255, sample.source.astype(np.float32) / 255
@@ -152,9 +152,8 @@ def table(rows: list[Row]) -> str:
             iou = f"{np.mean(ious):.3f}" if ious else "–"
             inside, outside = (np.mean([float(str(r[key])) for r in chosen]) for key in ("inside", "outside"))
             success = np.mean([bool(r["success"]) for r in chosen])
-            lines.append(
-                f"| {kind} | {editor} | {len(chosen)} | {iou} | {inside:.4f} | {outside:.4f} | {success:.1%} |"
-            )
+            cells = (kind, editor, len(chosen), iou, f"{inside:.4f}", f"{outside:.4f}", f"{success:.1%}")
+            lines.append(f"| {' | '.join(map(str, cells))} |")
     failures = sum("failure" in r for r in rows if r["editor"] == EDITORS[1])
     return (
         "\n".join(lines) + f"\n\nNo region found: {failures} of {len({r['sample'] for r in rows})} samples.\n"

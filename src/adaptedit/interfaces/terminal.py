@@ -23,7 +23,7 @@ _QUIET = {
 
 
 def quiet() -> None:
-    """The libraries below stay quiet unless their own switches say otherwise; call it before importing them."""
+    """Keeps libraries quiet unless their own switches say otherwise; call it before importing them."""
     for switch, value in _QUIET.items():
         os.environ.setdefault(switch, value)
 

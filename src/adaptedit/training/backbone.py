@@ -55,7 +55,7 @@ def initialise(transformer: QwenImageTransformer2DModel) -> None:
 def train_backbone(
     config: TrainConfig, folder: Path, pairs: SyntheticPairs, backbone: TinyBackbone
 ) -> Trainer:
-    """Train `backbone.transformer` to the config's end; it then holds the averaged weights. The encoder is frozen."""
+    """Train `backbone.transformer` to the config's end; it then holds the averaged weights."""
     backbone.requires_grad_(False)
     transformer = backbone.transformer.requires_grad_(True).train()
     if config.compile:

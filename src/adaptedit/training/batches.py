@@ -14,8 +14,8 @@ from adaptedit.data.synthetic import SyntheticPairs
 
 @dataclass(frozen=True)
 class Batch:
-    """source, target (B, 3, H, W) float32 in [0, 1]; mask (B, H, W) float32, 1 = edit; nouns (B, 16, 16) int64;
-    generator: for the step's other random draws."""
+    """source, target (B, 3, H, W) float32 in [0, 1]; mask (B, H, W) float32, 1 = edit;
+    nouns (B, 16, 16) int64; generator: for the step's other random draws."""
 
     source: Tensor
     target: Tensor

@@ -1,4 +1,4 @@
-"""Every number of a training run, by name: `tiny` made what ships, `debug` runs in seconds and is what tests use."""
+"""Every number of a training run, by name: `tiny` made what ships, `debug` runs in seconds, for tests."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ RECIPES: dict[str, Recipe] = {
         layers=6,
         adapter_training=AdapterTraining(),
         encoder=TrainConfig(steps=900, batch=32, lr=2e-3, ema=0.995),
-        backbone=TrainConfig(steps=4000, batch=32, lr=2e-3),
-        adapter=TrainConfig(steps=800, batch=32, lr=1e-3, ema=0.99),
+        backbone=TrainConfig(steps=1500, batch=32, lr=2e-3, decay=0.4),
+        adapter=TrainConfig(steps=400, batch=32, lr=2e-3, warmup=50, decay=0.4, ema=0.98, save_every=100),
     ),
     "debug": Recipe(
         encoder_model=EncoderConfig(width=32, layers=1, heads=1),

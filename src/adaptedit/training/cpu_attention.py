@@ -1,7 +1,7 @@
-"""Qwen-Image's joint attention in plain matrix products and real-valued RoPE: twice as fast to train on a CPU.
+"""Qwen-Image's joint attention in matrix products and real-valued RoPE: twice as fast to train on a CPU.
 
-torch's fused attention is slow backwards in bfloat16 on a CPU, and its compiler cannot fuse complex numbers. The
-result is the same up to rounding; it is used while training the small backbone only.
+torch's fused attention is slow backwards in bfloat16 on a CPU, and its compiler cannot fuse complex numbers.
+The result is the same up to rounding; it is used while training the small backbone only.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class _RealRope(nn.Module):
 def _rotate(x: Tensor, table: tuple[Tensor, Tensor]) -> Tensor:
     """x (B, S, heads, D)."""
     cos, sin = table
-    a, b = x.unflatten(-1, (-1, 2)).unbind(-1)
+    a, b = torch.unflatten(x, -1, (-1, 2)).unbind(-1)
     return torch.stack([a * cos - b * sin, a * sin + b * cos], -1).flatten(-2)
 
 
@@ -58,7 +58,7 @@ class _JointAttention:
         image_rope, text_rope = image_rotary_emb
 
         def heads(projection: nn.Module, x: Tensor) -> Tensor:
-            return projection(x).unflatten(-1, (-1, head_dim))
+            return torch.unflatten(projection(x), -1, (-1, head_dim))
 
         query = torch.cat([
             _rotate(attn.norm_added_q(heads(attn.add_q_proj, encoder_hidden_states)), text_rope),

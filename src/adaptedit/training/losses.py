@@ -1,4 +1,4 @@
-"""The losses: flow matching weighted towards the region (the paper's Region-Aware Loss), and the mask's own."""
+"""The losses: flow matching weighted towards the region (the paper's Region-Aware Loss), and the mask's."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from torch import Tensor
 def region_aware_loss(error: Tensor, mask: Tensor, weight: float) -> Tensor:
     """Mean squared error with weight 1 + weight * mask per token, normalised by the weights' sum.
 
-    error: (B, N, C) prediction minus target. mask: (B, N) in [0, 1], 1 = edit. The normalisation, per sample, keeps the
-    effective learning rate independent of the mask's area (formula: our choice; the idea: paper).
+    error: (B, N, C) prediction minus target. mask: (B, N) in [0, 1], 1 = edit. The normalisation, per sample,
+    keeps the effective learning rate independent of the mask's area (formula: our choice; the idea: paper).
     """
     weights = 1 + weight * mask
     per_token = error.float().square().mean(-1)

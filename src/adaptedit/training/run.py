@@ -7,8 +7,8 @@ from pathlib import Path
 
 import torch
 import torch.distributed as dist
-import torch.multiprocessing as mp
 from diffusers import QwenImageTransformer2DModel
+from torch.multiprocessing.spawn import spawn
 
 from adaptedit.backbones.tiny.backbone import TinyBackbone, dit_config, load, load_encoder, save_part
 from adaptedit.backbones.tiny.codec import BlockDCT
@@ -26,10 +26,10 @@ STAGES = ("encoder", "backbone", "adapter")
 def run_stage(
     stage: str, config: str, folder: Path, *, processes: int = 1, assets_folder: Path | None = None
 ) -> Path:
-    """Train `stage` under `folder`; the weights go to folder/weights, laid out as they ship; returns that folder.
+    """Train `stage` under `folder`; its weights go to folder/weights, laid out as they ship; returns that.
 
-    A stage that was killed goes on where its last checkpoint stands. processes: one core each, gradients averaged.
-    Raises AdaptEditError if an earlier stage or the assets are missing.
+    A stage that was killed goes on where its last checkpoint stands. processes: one core each, gradients
+    averaged. Raises AdaptEditError if an earlier stage or the assets are missing.
     """
     recipe(config)
     assets.load(assets_folder)
@@ -37,7 +37,7 @@ def run_stage(
     if processes == 1:
         _worker(0, *arguments)
     else:
-        mp.spawn(_worker, arguments, nprocs=processes)  # type: ignore[no-untyped-call]
+        spawn(_worker, arguments, nprocs=processes)  # type: ignore[no-untyped-call]
     return folder / "weights"
 
 

@@ -23,8 +23,8 @@ Loss = Callable[[int], tuple[Tensor, dict[str, float]]]  # step -> loss, numbers
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """Numbers of one stage. `batch` is per process; `lr` is that of Muon's matrices (update RMS matched to AdamW's)
-    and of AdamW's other parameters alike."""
+    """Numbers of one stage. `batch` is per process; `lr` is that of Muon's matrices (update RMS matched to
+    AdamW's) and of AdamW's other parameters alike."""
 
     steps: int
     batch: int
@@ -44,7 +44,7 @@ class TrainConfig:
 class Trainer:
     """Trains `modules` together on `loss`; weights of `ema` are what ships.
 
-    folder: holds state.safetensors + state.json (what resumes it), ema.safetensors and log.jsonl. With
+    folder: holds state.safetensors (what resumes it), state.json (for people) and log.jsonl. With
     torch.distributed initialised, gradients are averaged over the processes and rank 0 writes.
     """
 
@@ -55,13 +55,13 @@ class Trainer:
         self.optimizers = _optimizers(self.parameters, config)
         self.step = 0
         self.rank, self.world = (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
-        if (folder / "state.json").exists():
+        if (folder / "state.safetensors").exists():
             self._load()
 
     def run(self, until: int | None = None) -> dict[str, float]:
         """Train to step `until` (default: the config's last); returns the last numbers shown.
 
-        Raises AdaptEditError when the loss stops being finite.
+        Raises AdaptEditError when the loss or its gradient stops being finite; the checkpoint stays good.
         """
         until = min(until or self.config.steps, self.config.steps)
         shown: dict[str, float] = {}
@@ -77,10 +77,6 @@ class Trainer:
                 rate = (self.step - start_step) / (time.perf_counter() - start)
                 shown = {name: value / count for name, value in sums.items()}
                 sums, count = {}, 0
-                if not math.isfinite(shown["loss"]):
-                    raise AdaptEditError(
-                        f"loss is {shown['loss']} at step {self.step}: lower the learning rate"
-                    )
                 if self.rank == 0:
                     self._log(shown, rate)
             if self.step % self.config.save_every == 0 or self.step == until:
@@ -94,10 +90,12 @@ class Trainer:
                 group["lr"] = rate
         with torch.autocast("cpu", torch.bfloat16, enabled=self.config.bf16):
             loss, numbers = self.loss(self.step)
-        loss.backward()
+        torch.autograd.backward(loss)
         if self.world > 1:
             self._average_gradients()
         norm = nn.utils.clip_grad_norm_(self.parameters.values(), self.config.clip)
+        if not (math.isfinite(loss.item()) and math.isfinite(norm.item())):  # before it spoils the weights
+            raise AdaptEditError(f"loss is {loss.item()} at step {self.step + 1}: lower the learning rate")
         for optimizer in self.optimizers:
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
@@ -109,9 +107,8 @@ class Trainer:
         gradients = [p.grad for p in self.parameters.values() if p.grad is not None]
         flat = torch.cat([g.flatten() for g in gradients])
         dist.all_reduce(flat)
-        for gradient, mean in zip(
-            gradients, (flat / self.world).split([g.numel() for g in gradients]), strict=True
-        ):
+        means = torch.split(flat / self.world, [g.numel() for g in gradients])
+        for gradient, mean in zip(gradients, means, strict=True):
             gradient.copy_(mean.view_as(gradient))
 
     def _log(self, numbers: dict[str, float], steps_per_second: float) -> None:
@@ -119,10 +116,8 @@ class Trainer:
         left = (self.config.steps - self.step) / steps_per_second
         text = "  ".join(f"{k} {v:.4f}" for k, v in numbers.items())
         eta = f"{int(left // 3600)}:{int(left // 60 % 60):02d}:{int(left % 60):02d}"
-        print(
-            f"step {self.step}/{self.config.steps}  {text}  {steps_per_second * samples:.1f} samples/s  ETA {eta}",
-            flush=True,
-        )
+        rate = f"{steps_per_second * samples:.1f} samples/s"
+        print(f"step {self.step}/{self.config.steps}  {text}  {rate}  ETA {eta}", flush=True)
         self.folder.mkdir(parents=True, exist_ok=True)
         with (self.folder / "log.jsonl").open("a") as log:
             row = {
@@ -132,7 +127,7 @@ class Trainer:
             }
             log.write(json.dumps(row) + "\n")
 
-    # --- checkpoints --------------------------------------------------------------------------------------------
+    # -- checkpoints
 
     def save(self) -> None:
         """Write what resumes the run; a kill leaves the former checkpoint whole."""
@@ -155,17 +150,17 @@ class Trainer:
         with safe_open(path, "pt") as file:
             self.step = int(file.metadata()["step"])
         tensors = load_file(path)
-        if missing := {f"model/{k}" for k in self.parameters} ^ {
-            k for k in tensors if k.startswith("model/")
-        }:
+        expected = {(f"model/{k}", p.shape) for k, p in self.parameters.items()}
+        found = {(k, v.shape) for k, v in tensors.items() if k.startswith("model/")}
+        if differing := sorted(name for name, _ in expected ^ found):
             raise AdaptEditError(
-                f"{path} is of another model: {sorted(missing)[0]} is in one and not in the other"
+                f"{path} is of another model: {differing[0]} differs or is missing; give another folder"
             )
         with torch.no_grad():
             for name, parameter in self.parameters.items():
                 parameter.copy_(tensors[f"model/{name}"])
                 self.ema[name].copy_(tensors[f"ema/{name}"])
-        names = {p: k for k, p in self.parameters.items()}
+        names: dict[Tensor, str] = {p: k for k, p in self.parameters.items()}
         for optimizer in self.optimizers:
             for group in optimizer.param_groups:
                 for parameter in group["params"]:
@@ -175,7 +170,7 @@ class Trainer:
                         optimizer.state[parameter] = state
 
     def _optimizer_tensors(self) -> Iterator[tuple[str, Tensor]]:
-        names = {p: k for k, p in self.parameters.items()}
+        names: dict[Tensor, str] = {p: k for k, p in self.parameters.items()}
         for optimizer in self.optimizers:
             for parameter, state in optimizer.state.items():
                 for key, value in state.items():

