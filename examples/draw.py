@@ -1,4 +1,4 @@
-"""Draw the example pictures from the fetched assets: `python examples/draw.py` after `adaptedit data fetch`."""
+"""Draw the examples from the fetched assets: `python examples/draw.py`, after `adaptedit data fetch`."""
 
 from __future__ import annotations
 

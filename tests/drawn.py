@@ -1,4 +1,4 @@
-"""A tiny asset pack that is drawn here, laid out as `assets.load` returns it, so that no test needs a download."""
+"""A tiny asset pack that is drawn here, laid out as `assets.load` returns it: no test needs a download."""
 
 from __future__ import annotations
 

@@ -158,6 +158,32 @@ def test_every_mistake_is_one_line_exit_code_2_and_no_file(
             assert files(tmp_path) == before
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            ["train", "encoder", "--config", "huge"],
+            "unknown training config 'huge': choose one of tiny, debug",
+        ),
+        (
+            ["data", "preview", "--split", "test", "-o", "{}/x.png"],
+            "unknown split 'test': choose one of train",
+        ),
+        (["data", "preview", "-o", "{}/no/x.png"], "does not exist"),
+        (["evaluate", "synthetic", "--split", "test", "--out", "{}/out"], "unknown split 'test'"),
+    ],
+)
+def test_mistakes_in_sub_commands_are_one_line_too(
+    arguments: list[str], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = run(*(argument.format(tmp_path) for argument in arguments))
+    assert result.exit_code == 2, result.output
+    assert result.stderr.startswith("error: ") and result.stderr.count("\n") == 1, result.stderr
+    assert message in result.stderr and result.stdout == ""
+    assert files(tmp_path) == set()
+
+
 def test_nothing_found_writes_nothing(desk: Path, tmp_path: Path, fake_editor: AdaptEditPipeline) -> None:
     fake_editor.adapter = FakeAdapter(certainty=0.1)  # type: ignore[assignment]
     for arguments in (["edit", desk, "remove the elephant"], ["region", desk, "x", "-o", tmp_path / "m.png"]):

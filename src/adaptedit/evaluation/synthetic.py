@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -42,17 +43,21 @@ def evaluate(
     count: int,
     seed: int = 0,
     steps: int = 8,
+    weights: str = "tiny",
     on_sample: Callable[[int, int], None] | None = None,
 ) -> list[Row]:
     """Score `count` samples; one JSON row per sample and editor in out/samples.jsonl, resumed if it is there.
 
     Sample n depends on (seed, n) alone and is edited with seed n. A failure counts as a failed edit and is
     recorded with its message. Also writes the first samples' sheets to out/pictures.
+
+    weights: the editor's name. Raises AdaptEditError if `out` holds results of another editor, split, seed or
+    number of steps.
     """
     (out / "pictures").mkdir(parents=True, exist_ok=True)
     path = out / "samples.jsonl"
     rows: list[Row] = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
-    settings = {"seed": seed, "steps": steps}
+    settings = {"weights": weights, "split": asdict(pairs.split), "seed": seed, "steps": steps}
     if any(row["settings"] != settings for row in rows):
         raise AdaptEditError(f"{path} holds results of other settings: give another --out or remove it")
     done = {row["sample"] for row in rows}

@@ -40,7 +40,9 @@ def synthetic(
         pairs = SyntheticPairs(split)
         pipe = AdaptEditPipeline.from_pretrained(weights)
         on_sample = stage("scoring", count)
-        rows = evaluate(pipe, pairs, out, count=count, seed=seed, steps=steps, on_sample=on_sample)
+        rows = evaluate(
+            pipe, pairs, out, count=count, seed=seed, steps=steps, weights=weights, on_sample=on_sample
+        )
     results = table(rows)
     header = f"# {weights} on held-out {split}: {count} pairs, {steps} steps, seed {seed}\n\n"
     write_atomically(out / "results.md", (header + results).encode())

@@ -35,7 +35,7 @@ RECIPES: dict[str, Recipe] = {
         adapter_training=AdapterTraining(),
         encoder=TrainConfig(steps=900, batch=32, lr=2e-3, ema=0.995),
         backbone=TrainConfig(steps=1500, batch=32, lr=2e-3, decay=0.4),
-        adapter=TrainConfig(steps=400, batch=32, lr=2e-3, warmup=50, decay=0.4, ema=0.98, save_every=100),
+        adapter=TrainConfig(steps=250, batch=32, lr=2e-3, warmup=30, decay=0.4, ema=0.98, save_every=50),
     ),
     "debug": Recipe(
         encoder_model=EncoderConfig(width=32, layers=1, heads=1),

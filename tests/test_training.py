@@ -1,0 +1,302 @@
+"""Training: what each loss reaches, and that a killed run goes on as if nothing had happened."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from diffusers import QwenImageTransformer2DModel
+from safetensors.torch import load_file
+from torch import Tensor, nn
+from torch.multiprocessing.spawn import spawn
+
+import drawn
+import two_processes
+from adaptedit.adapter.model import AdaptEditAdapter
+from adaptedit.backbones.tiny import backbone as tiny
+from adaptedit.backbones.tiny.backbone import dit_config, load
+from adaptedit.backbones.tiny.codec import BlockDCT
+from adaptedit.backbones.tiny.text import TextEncoder
+from adaptedit.data.synthetic import SyntheticPairs
+from adaptedit.errors import AdaptEditError
+from adaptedit.training import adapter as adapter_stage
+from adaptedit.training import encoder as encoder_stage
+from adaptedit.training import run
+from adaptedit.training.batches import batch
+from adaptedit.training.configs import recipe
+from adaptedit.training.cpu_attention import use_cpu_attention
+from adaptedit.training.degrade import degrade
+from adaptedit.training.losses import iou, mask_loss, region_aware_loss, sample_timesteps
+from adaptedit.training.run import STAGES, run_stage
+from adaptedit.training.trainer import TrainConfig, Trainer
+
+SHORT = TrainConfig(steps=4, batch=1, lr=1e-2, warmup=1, log_every=4, save_every=2, bf16=False, compile=False)
+
+
+@dataclass(frozen=True)
+class Runs:
+    """The debug recipe, once through: folder/<stage> and folder/weights, from the pack in `assets`."""
+
+    assets: Path
+    folder: Path
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runs]:
+    text, pairs = TextEncoder(), SyntheticPairs("train", drawn.pack())
+    made = Runs(drawn.save(tmp_path_factory.mktemp("assets")), tmp_path_factory.mktemp("run"))
+    with pytest.MonkeyPatch.context() as patch:  # what is slow to make is made once
+        patch.setattr(tiny, "TextEncoder", lambda: text)
+        patch.setattr(encoder_stage, "TextEncoder", lambda: text)
+        patch.setattr(run, "SyntheticPairs", lambda split, pack: pairs)
+        for stage in STAGES:
+            run_stage(stage, "debug", made.folder, assets_folder=made.assets)
+        yield made
+
+
+# -- stages --------------------------------------------------------------------------------------------
+
+
+def test_the_stages_leave_an_editor_that_loads(runs: Runs) -> None:
+    weights = runs.folder / "weights"
+    backbone = load(weights)
+    adapter = AdaptEditAdapter.from_pretrained(weights / "adapter").float().attach(backbone)
+    pixels = torch.rand(1, 3, 128, 128)
+    found = adapter.predict_region(backbone.encode_prompt(pixels, ["remove the apple"]), pixels)
+    assert found.shape == (1, 128, 128) and found.isfinite().all()
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_what_ships_is_the_average_of_a_model_that_moved(runs: Runs, stage: str) -> None:
+    state = load_file(runs.folder / stage / "state.safetensors")
+    average = {key.removeprefix("ema/"): value for key, value in state.items() if key.startswith("ema/")}
+    part = "transformer" if stage == "backbone" else stage
+    shipped = load_file(runs.folder / "weights" / part / "model.safetensors")
+    prefix = "encoder." if stage == "encoder" else ""
+    assert shipped
+    for name, tensor in shipped.items():
+        assert torch.equal(tensor, average[prefix + name].half()), name
+    assert any(not torch.equal(value, state[f"model/{name}"]) for name, value in average.items())
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_killed_run_goes_on_bit_for_bit(
+    runs: Runs, stage: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def again() -> None:
+        torch.rand(7)  # whatever else drew random numbers must not matter
+        run_stage(stage, "debug", tmp_path, assets_folder=runs.assets)
+
+    shutil.copytree(runs.folder / "weights", tmp_path / "weights")
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, "save", killed_after(Trainer.save, step=2))
+        with pytest.raises(KeyboardInterrupt):
+            again()
+    halfway = load_file(tmp_path / stage / "state.safetensors")
+    again()
+    unbroken = load_file(runs.folder / stage / "state.safetensors")
+    resumed = load_file(tmp_path / stage / "state.safetensors")
+    assert unbroken.keys() == resumed.keys() and any(key.startswith("ema/") for key in unbroken)
+    assert all(torch.equal(unbroken[key], resumed[key]) for key in unbroken)
+    assert any(not torch.equal(halfway[key], resumed[key]) for key in halfway)
+
+
+def killed_after(save: Callable[[Trainer], None], step: int) -> Callable[[Trainer], None]:
+    def save_and_die(trainer: Trainer) -> None:
+        save(trainer)
+        if trainer.step == step:
+            raise KeyboardInterrupt
+
+    return save_and_die
+
+
+def test_unknown_names_and_missing_parts_are_refused(runs: Runs, tmp_path: Path) -> None:
+    with pytest.raises(AdaptEditError, match="'huge'.*tiny, debug"):
+        run_stage("encoder", "huge", tmp_path, assets_folder=runs.assets)
+    with pytest.raises(AdaptEditError, match="'decoder'.*encoder, backbone, adapter"):
+        run_stage("decoder", "debug", tmp_path, assets_folder=runs.assets)
+    with pytest.raises(AdaptEditError, match="no weights in"):
+        run_stage("backbone", "debug", tmp_path, assets_folder=runs.assets)
+    with pytest.raises(AdaptEditError, match="adaptedit data fetch"):
+        run_stage("encoder", "debug", tmp_path, assets_folder=tmp_path)
+
+
+# -- what a loss reaches -------------------------------------------------------------------------------
+
+
+def gradients(runs: Runs, monkeypatch: pytest.MonkeyPatch, muted: str) -> dict[str, bool]:
+    """Which of the adapter's parameters stage 3 moves when one of its two losses is muted."""
+    reached: dict[str, bool] = {}
+
+    class OneBackward:
+        rank = 0
+
+        def __init__(self, modules: nn.Module, loss: Any, config: TrainConfig, folder: Path) -> None:
+            self.modules, self.loss = modules, loss
+
+        def run(self) -> None:
+            self.loss(0)[0].backward()
+            for name, p in self.modules.named_parameters():
+                reached[name] = p.grad is not None and bool((p.grad != 0).any())
+
+        def use_ema(self) -> None:
+            pass
+
+    backbone, chosen = load(runs.folder / "weights"), recipe("debug")
+    monkeypatch.setattr(adapter_stage, "Trainer", OneBackward)
+    monkeypatch.setattr(adapter_stage, muted, lambda values, *_: 0 * values.sum())
+    pairs = SyntheticPairs("train", drawn.pack())
+    adapter_stage.train_adapter(chosen.adapter, Path(), pairs, backbone, chosen.adapter_training)
+    assert all(p.grad is None for p in backbone.parameters())
+    return reached
+
+
+def test_the_mask_loss_reaches_the_mask_predictor_only(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
+    reached = gradients(runs, monkeypatch, muted="region_aware_loss")
+    assert {name.split(".")[0] for name, moved in reached.items() if moved} == {"mask_predictor"}
+    assert all(moved for name, moved in reached.items() if name.startswith("mask_predictor.head."))
+
+
+def test_the_editing_loss_never_reaches_the_mask_predictor(
+    runs: Runs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reached = gradients(runs, monkeypatch, muted="mask_loss")
+    moved = {name for name, moves in reached.items() if moves}
+    assert moved and not any(name.startswith("mask_predictor.") for name in moved)
+
+
+# -- losses --------------------------------------------------------------------------------------------
+
+
+def test_a_constant_error_costs_the_same_whatever_the_area() -> None:
+    error = torch.full((3, 64, 8), 0.5)
+    mask = (torch.arange(64)[None] < torch.tensor([[0], [3], [60]])).float()
+    assert torch.allclose(region_aware_loss(error, mask, 4.0), torch.tensor(0.25))
+
+
+def test_an_error_inside_the_region_costs_more() -> None:
+    mask = (torch.arange(64)[None] < 16).float()
+    inside, outside = (where[..., None].expand(-1, -1, 8).clone() for where in (mask, mask.flip(1)))
+    assert region_aware_loss(inside, mask, 4.0) == 5 * region_aware_loss(outside, mask, 4.0)
+    assert region_aware_loss(inside, mask, 0.0) == inside.square().mean()
+
+
+def test_the_mask_loss_prefers_the_truth() -> None:
+    mask = torch.zeros(2, 32, 32)
+    mask[:, 4:12, 6:20] = 1
+    logits = 10 * (2 * mask - 1)
+    right, shifted, wrong = (mask_loss(x, mask) for x in (logits, logits.roll(3, 1), -logits))
+    assert right < 0.02 < shifted < wrong
+    assert iou(logits.sigmoid(), mask).tolist() == [1, 1] and iou((-logits).sigmoid(), mask).tolist() == [
+        0,
+        0,
+    ]
+
+
+def test_timesteps_are_inside_0_and_1_and_lean_towards_noise() -> None:
+    t = sample_timesteps(4000, torch.Generator().manual_seed(0))
+    assert t.min() >= 0 and t.max() < 1 and t.median() > 0.7
+
+
+def test_degraded_masks_stay_masks_and_repeat_with_the_generator() -> None:
+    mask = torch.zeros(64, 32, 32)
+    mask[:, 8:20, 10:18] = 1
+    predicted = torch.full_like(mask, 0.5)
+    first, again = (degrade(mask, predicted, torch.Generator().manual_seed(1)) for _ in range(2))
+    assert torch.equal(first, again) and first.min() >= 0 and first.max() <= 1
+    assert len({m.numpy().tobytes() for m in first}) > 5
+    assert (first == mask).flatten(1).all(1).any() and (first == predicted).flatten(1).all(1).any()
+
+
+def test_a_batch_depends_on_seed_step_and_rank_alone() -> None:
+    pairs = SyntheticPairs("train", drawn.pack())
+    first, again, *others = (
+        batch(pairs, 2, seed=seed, step=step, rank=rank)
+        for seed, step, rank in [(0, 5, 1), (0, 5, 1), (1, 5, 1), (0, 6, 1), (0, 5, 0)]
+    )
+    assert torch.equal(first.source, again.source) and first.instructions == again.instructions
+    assert torch.rand(1, generator=first.generator) == torch.rand(1, generator=again.generator)
+    assert all(not torch.equal(first.source, other.source) for other in others)
+
+
+# -- attention -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("padding", [0, 5])
+def test_cpu_attention_is_diffusers_attention(padding: int) -> None:
+    torch.manual_seed(0)
+    transformer = QwenImageTransformer2DModel(**dit_config(64, 2, text_dim=32, codec=BlockDCT())).eval()
+    generator = torch.Generator().manual_seed(1)
+    mask = torch.ones(2, 20, dtype=torch.bool)
+    mask[0, 20 - padding :] = False
+    inputs = {
+        "hidden_states": torch.randn(2, 128, transformer.config.in_channels, generator=generator),
+        "encoder_hidden_states": torch.randn(2, 20, 32, generator=generator),
+        "encoder_hidden_states_mask": mask if padding else None,
+        "timestep": torch.tensor([0.3, 0.9]),
+        "img_shapes": [[(1, 8, 8), (1, 8, 8)]] * 2,
+        "return_dict": False,
+    }
+    with torch.no_grad():
+        (before,) = transformer(**inputs)
+        use_cpu_attention(transformer)
+        (after,) = transformer(**inputs)
+    assert before.abs().max() > 1e-2
+    assert torch.allclose(before, after, atol=1e-5)
+
+
+def test_cpu_attention_does_not_rename_parameters() -> None:
+    transformer = QwenImageTransformer2DModel(**dit_config(64, 1, text_dim=32, codec=BlockDCT()))
+    before = transformer.state_dict().keys()
+    use_cpu_attention(transformer)
+    assert transformer.state_dict().keys() == before
+
+
+# -- trainer -------------------------------------------------------------------------------------------
+
+
+def test_two_processes_average_their_gradients(tmp_path: Path) -> None:
+    spawn(two_processes.work, (tmp_path,), nprocs=2)
+    together = load_file(tmp_path / "state.safetensors")
+    modules = two_processes.model()
+
+    def loss(step: int) -> tuple[Tensor, dict[str, float]]:
+        return sum(two_processes.loss_of(modules, step, rank) for rank in (0, 1)) / torch.tensor(2.0), {}
+
+    Trainer(modules, loss, two_processes.CONFIG, tmp_path / "alone").run()
+    alone = load_file(tmp_path / "alone" / "state.safetensors")
+    assert together.keys() == alone.keys()
+    assert all(torch.allclose(together[key], alone[key], atol=1e-6) for key in alone)
+
+
+def test_a_loss_that_is_not_finite_stops_the_run_and_spares_the_checkpoint(tmp_path: Path) -> None:
+    model = nn.Linear(3, 1)
+
+    def loss(step: int) -> tuple[Tensor, dict[str, float]]:
+        return model(torch.ones(1, 3)).sum() * (float("nan") if step == 3 else 1.0), {}
+
+    with pytest.raises(AdaptEditError, match="loss is nan at step 4"):
+        Trainer(model, loss, SHORT, tmp_path).run()
+    state = load_file(tmp_path / "state.safetensors")
+    assert all(tensor.isfinite().all() for tensor in state.values())
+
+
+@pytest.mark.parametrize("other", [nn.Linear(3, 2), nn.Linear(3, 1, bias=False), nn.Conv1d(3, 1, 1)])
+def test_the_state_of_another_model_is_refused(other: nn.Module, tmp_path: Path) -> None:
+    model = nn.Linear(3, 1)
+    Trainer(model, lambda step: (model(torch.ones(1, 3)).sum(), {}), SHORT, tmp_path).run()
+    with pytest.raises(AdaptEditError, match="is of another model"):
+        Trainer(other, lambda step: (torch.zeros(()), {}), SHORT, tmp_path)
+
+
+def test_a_finished_run_is_left_as_it_is(tmp_path: Path) -> None:
+    model = nn.Linear(3, 1)
+    Trainer(model, lambda step: (model(torch.ones(1, 3)).sum(), {}), SHORT, tmp_path).run()
+    before = (tmp_path / "state.safetensors").read_bytes()
+    Trainer(nn.Linear(3, 1), lambda step: pytest.fail("a step was taken"), SHORT, tmp_path).run()
+    assert (tmp_path / "state.safetensors").read_bytes() == before
