@@ -56,17 +56,6 @@ def test_every_kind_changes_something_inside_its_mask(samples: dict[str, list[Ed
         assert sample.mask.max() == 255 and sample.mask.mean() < 128
 
 
-def test_outside_its_mask_a_sample_changes_by_one_grey_level_at_most(
-    samples: dict[str, list[EditSample]],
-) -> None:
-    for sample in samples["train"]:
-        difference = np.abs(sample.source.astype(int) - sample.target)[sample.mask == 0]
-        assert difference.max() <= 1 and (difference > 0).sum() < 30, sample.instruction
-
-
-@pytest.mark.xfail(
-    strict=True, reason="a mask below 1/510 rounds to 0 where a pixel may still round differently"
-)
 def test_the_mask_covers_every_changed_pixel(samples: dict[str, list[EditSample]]) -> None:
     for sample in samples["train"]:
         changed = (sample.source != sample.target).any(-1)

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 from diffusers import QwenImageTransformer2DModel
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.multiprocessing.spawn import spawn
 
@@ -126,6 +126,18 @@ def test_unknown_names_and_missing_parts_are_refused(runs: Runs, tmp_path: Path)
         run_stage("encoder", "debug", tmp_path, assets_folder=tmp_path)
 
 
+def test_a_stage_can_start_from_finished_weights(runs: Runs, tmp_path: Path) -> None:
+    start = tmp_path / "start"
+    shutil.copytree(runs.folder / "weights", start)
+    tensors = load_file(start / "transformer" / "model.safetensors")
+    tensors["proj_out.bias"] += 1
+    save_file(tensors, start / "transformer" / "model.safetensors")
+    shutil.copytree(start / "encoder", tmp_path / "weights" / "encoder")
+    run_stage("backbone", "debug", tmp_path, start=start, assets_folder=runs.assets)
+    trained = load_file(tmp_path / "weights" / "transformer" / "model.safetensors")
+    assert (trained["proj_out.bias"] > 0.5).all()
+
+
 # -- what a loss reaches -------------------------------------------------------------------------------
 
 
@@ -151,7 +163,8 @@ def gradients(runs: Runs, monkeypatch: pytest.MonkeyPatch, muted: str) -> dict[s
     monkeypatch.setattr(adapter_stage, "Trainer", OneBackward)
     monkeypatch.setattr(adapter_stage, muted, lambda values, *_: 0 * values.sum())
     pairs = SyntheticPairs("train", drawn.pack())
-    adapter_stage.train_adapter(chosen.adapter, Path(), pairs, backbone, chosen.adapter_training)
+    adapter = AdaptEditAdapter.for_backbone(backbone, chosen.preset, backbone_name=backbone.name)
+    adapter_stage.train_adapter(chosen.adapter, Path(), pairs, backbone, adapter)
     assert all(p.grad is None for p in backbone.parameters())
     return reached
 

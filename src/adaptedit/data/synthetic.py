@@ -104,10 +104,9 @@ class SyntheticPairs:
                 return self.draw(rng, kind)
             after, instruction = self._change(rng, kind, objects, index, reference)
         source, target = self.render(background, objects), self.render(background, after)
-        mask = self._mask(kind, objects, after, index)
-        return EditSample(
-            source, target, np.round(mask * 255).astype(np.uint8), instruction, kind, self._labels(objects)
-        )
+        mask = np.round(self._mask(kind, objects, after, index) * 255).astype(np.uint8)
+        target[mask == 0] = source[mask == 0]  # a weight that rounds to 0 can still move a pixel by one level
+        return EditSample(source, target, mask, instruction, kind, self._labels(objects))
 
     # -- what happens
 

@@ -19,11 +19,16 @@ Out = Annotated[
 Processes = Annotated[int, typer.Option(min=1, help="One core each; their batches add up.")]
 
 
-def _train(stage: str, config: str, out: Path | None, processes: int) -> None:
+Start = Annotated[
+    Path | None, typer.Option(help="Weights to start from, laid out as shipped.", show_default="fresh")
+]
+
+
+def _train(stage: str, config: str, out: Path | None, processes: int, start: Path | None = None) -> None:
     quiet()
     from adaptedit.training.run import run_stage
 
-    typer.echo(run_stage(stage, config, out or Path("runs") / config, processes=processes))
+    typer.echo(run_stage(stage, config, out or Path("runs") / config, processes=processes, start=start))
 
 
 @app.command()
@@ -33,12 +38,12 @@ def encoder(config: Config = "tiny", out: Out = None, processes: Processes = 1) 
 
 
 @app.command()
-def backbone(config: Config = "tiny", out: Out = None, processes: Processes = 1) -> None:
+def backbone(config: Config = "tiny", out: Out = None, processes: Processes = 1, start: Start = None) -> None:
     """Stage 2: train the DiT as an ordinary instruction editor."""
-    _train("backbone", config, out, processes)
+    _train("backbone", config, out, processes, start)
 
 
 @app.command()
-def adapter(config: Config = "tiny", out: Out = None, processes: Processes = 1) -> None:
+def adapter(config: Config = "tiny", out: Out = None, processes: Processes = 1, start: Start = None) -> None:
     """Stage 3: train block adapters and mask predictor on the frozen backbone."""
-    _train("adapter", config, out, processes)
+    _train("adapter", config, out, processes, start)

@@ -5,7 +5,6 @@ The Region-Aware Loss reaches the adapters, the decoupled mask loss the predicto
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -22,13 +21,7 @@ from adaptedit.training.degrade import degrade
 from adaptedit.training.losses import iou, mask_loss, region_aware_loss
 from adaptedit.training.trainer import TrainConfig, Trainer
 
-
-@dataclass(frozen=True)
-class AdapterTraining:
-    """preset: sizes of the adapter. region_weight: lambda of the Region-Aware Loss."""
-
-    preset: str = "base"
-    region_weight: float = 4.0
+REGION_WEIGHT = 4.0  # lambda of the Region-Aware Loss (our choice)
 
 
 def train_adapter(
@@ -36,11 +29,9 @@ def train_adapter(
     folder: Path,
     pairs: SyntheticPairs,
     backbone: TinyBackbone,
-    training: AdapterTraining,
-) -> tuple[Trainer, AdaptEditAdapter]:
-    """Train a fresh (or resumed) adapter to the config's end; it then holds the averaged weights."""
-    torch.manual_seed(config.seed)
-    adapter = AdaptEditAdapter.for_backbone(backbone, training.preset, backbone_name=backbone.name)
+    adapter: AdaptEditAdapter,
+) -> Trainer:
+    """Attach `adapter` and train it to the config's end; it then holds the averaged weights."""
     if config.compile:
         use_cpu_attention(backbone.transformer)
     adapter.attach(backbone)
@@ -59,11 +50,11 @@ def train_adapter(
             change = backbone.predict_change(latents, source, states, timestep)
         error = (change.float() - (target - source)) * velocity_scale(timestep)
         inside = F.adaptive_max_pool2d(data.mask[:, None], backbone.grid).flatten(1)
-        editing = region_aware_loss(error, inside, training.region_weight)
+        editing = region_aware_loss(error, inside, REGION_WEIGHT)
         score = iou(predicted, data.mask).mean().item()
         return editing + finding, {"edit": editing.item(), "mask": finding.item(), "iou": score}
 
     trainer = Trainer(adapter, loss, config, folder)
     trainer.run()
     trainer.use_ema()
-    return trainer, adapter
+    return trainer

@@ -6,18 +6,17 @@ from dataclasses import dataclass
 
 from adaptedit.backbones.tiny.encoder import EncoderConfig
 from adaptedit.errors import AdaptEditError
-from adaptedit.training.adapter import AdapterTraining
 from adaptedit.training.trainer import TrainConfig
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """The three stages' configurations. `width` and `layers` are the DiT's."""
+    """The three stages' configurations. `width` and `layers` are the DiT's; `preset` is the adapter's."""
 
     encoder_model: EncoderConfig
     width: int
     layers: int
-    adapter_training: AdapterTraining
+    preset: str
     encoder: TrainConfig
     backbone: TrainConfig
     adapter: TrainConfig
@@ -32,7 +31,7 @@ RECIPES: dict[str, Recipe] = {
         encoder_model=EncoderConfig(),
         width=192,
         layers=6,
-        adapter_training=AdapterTraining(),
+        preset="base",
         encoder=TrainConfig(steps=900, batch=32, lr=2e-3, ema=0.995),
         backbone=TrainConfig(steps=1500, batch=32, lr=2e-3, decay=0.4),
         adapter=TrainConfig(steps=250, batch=32, lr=2e-3, warmup=30, decay=0.4, ema=0.98, save_every=50),
@@ -41,7 +40,7 @@ RECIPES: dict[str, Recipe] = {
         encoder_model=EncoderConfig(width=32, layers=1, heads=1),
         width=64,
         layers=2,
-        adapter_training=AdapterTraining(preset="small"),
+        preset="small",
         encoder=_DEBUG,
         backbone=_DEBUG,
         adapter=_DEBUG,

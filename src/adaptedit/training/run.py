@@ -10,6 +10,7 @@ import torch.distributed as dist
 from diffusers import QwenImageTransformer2DModel
 from torch.multiprocessing.spawn import spawn
 
+from adaptedit.adapter.model import AdaptEditAdapter
 from adaptedit.backbones.tiny.backbone import TinyBackbone, dit_config, load, load_encoder, save_part
 from adaptedit.backbones.tiny.codec import BlockDCT
 from adaptedit.data import assets
@@ -24,16 +25,23 @@ STAGES = ("encoder", "backbone", "adapter")
 
 
 def run_stage(
-    stage: str, config: str, folder: Path, *, processes: int = 1, assets_folder: Path | None = None
+    stage: str,
+    config: str,
+    folder: Path,
+    *,
+    processes: int = 1,
+    start: Path | None = None,
+    assets_folder: Path | None = None,
 ) -> Path:
     """Train `stage` under `folder`; its weights go to folder/weights, laid out as they ship; returns that.
 
     A stage that was killed goes on where its last checkpoint stands. processes: one core each, gradients
-    averaged. Raises AdaptEditError if an earlier stage or the assets are missing.
+    averaged. start: a folder of weights whose part of this name the stage begins with (backbone and adapter only)
+    instead of a fresh one. Raises AdaptEditError if an earlier stage or the assets are missing.
     """
     recipe(config)
     assets.load(assets_folder)
-    arguments = (stage, config, folder, processes, assets_folder, _free_port())
+    arguments = (stage, config, folder, processes, start, assets_folder, _free_port())
     if processes == 1:
         _worker(0, *arguments)
     else:
@@ -42,7 +50,14 @@ def run_stage(
 
 
 def _worker(
-    rank: int, stage: str, config: str, folder: Path, processes: int, assets_folder: Path | None, port: int
+    rank: int,
+    stage: str,
+    config: str,
+    folder: Path,
+    processes: int,
+    start: Path | None,
+    assets_folder: Path | None,
+    port: int,
 ) -> None:
     chosen, weights = recipe(config), folder / "weights"
     if processes > 1:
@@ -57,15 +72,20 @@ def _worker(
     elif stage == "backbone":
         encoder = load_encoder(weights)
         sizes = dit_config(chosen.width, chosen.layers, text_dim=encoder.config.width, codec=BlockDCT())
-        transformer = QwenImageTransformer2DModel(**sizes)
-        initialise(transformer)
+        transformer = load(start).transformer if start else QwenImageTransformer2DModel(**sizes)
+        if start is None:
+            initialise(transformer)
         trainer = train_backbone(chosen.backbone, folder / stage, pairs, TinyBackbone(encoder, transformer))
         if trainer.rank == 0:
             save_part(transformer, weights / "transformer")
     elif stage == "adapter":
-        trainer, adapter = train_adapter(
-            chosen.adapter, folder / stage, pairs, load(weights), chosen.adapter_training
+        backbone = load(weights)
+        adapter = (
+            AdaptEditAdapter.from_pretrained(start / "adapter").float()
+            if start
+            else AdaptEditAdapter.for_backbone(backbone, chosen.preset, backbone_name=backbone.name)
         )
+        trainer = train_adapter(chosen.adapter, folder / stage, pairs, backbone, adapter)
         if trainer.rank == 0:
             adapter.save_pretrained(weights / "adapter", torch.float16)
     else:
