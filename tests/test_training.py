@@ -126,6 +126,11 @@ def test_unknown_names_and_missing_parts_are_refused(runs: Runs, tmp_path: Path)
         run_stage("encoder", "debug", tmp_path, assets_folder=tmp_path)
 
 
+def test_an_error_in_a_worker_process_stays_one_line(runs: Runs, tmp_path: Path) -> None:
+    with pytest.raises(AdaptEditError, match="^no weights in"):
+        run_stage("backbone", "debug", tmp_path, processes=2, assets_folder=runs.assets)
+
+
 def test_a_stage_can_start_from_finished_weights(runs: Runs, tmp_path: Path) -> None:
     start = tmp_path / "start"
     shutil.copytree(runs.folder / "weights", start)

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 import torch.distributed as dist
 from diffusers import QwenImageTransformer2DModel
-from torch.multiprocessing.spawn import spawn
+from torch.multiprocessing.spawn import ProcessRaisedException, spawn
 
 from adaptedit.adapter.model import AdaptEditAdapter
 from adaptedit.backbones.tiny.backbone import TinyBackbone, dit_config, load, load_encoder, save_part
@@ -36,8 +36,8 @@ def run_stage(
     """Train `stage` under `folder`; its weights go to folder/weights, laid out as they ship; returns that.
 
     A stage that was killed goes on where its last checkpoint stands. processes: one core each, gradients
-    averaged. start: a folder of weights whose part of this name the stage begins with (backbone and adapter only)
-    instead of a fresh one. Raises AdaptEditError if an earlier stage or the assets are missing.
+    averaged. start: a folder of weights; backbone and adapter then begin with its own instead of fresh ones.
+    Raises AdaptEditError if an earlier stage or the assets are missing.
     """
     recipe(config)
     assets.load(assets_folder)
@@ -45,7 +45,13 @@ def run_stage(
     if processes == 1:
         _worker(0, *arguments)
     else:
-        spawn(_worker, arguments, nprocs=processes)  # type: ignore[no-untyped-call]
+        try:
+            spawn(_worker, arguments, nprocs=processes)  # type: ignore[no-untyped-call]
+        except ProcessRaisedException as error:
+            kind, _, message = str(error).strip().splitlines()[-1].partition(": ")
+            if kind.endswith("AdaptEditError"):
+                raise AdaptEditError(message) from None
+            raise
     return folder / "weights"
 
 
