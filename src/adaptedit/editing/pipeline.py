@@ -101,7 +101,7 @@ class AdaptEditPipeline:
         region: Region | Sequence[Region | None] | None = None,
         *,
         preserve: Preserve = "exact",
-        num_inference_steps: int = 8,
+        num_inference_steps: int = 1,
         seed: int | None = None,
         generator: torch.Generator | None = None,
         on_step: OnStep | None = None,

@@ -42,7 +42,7 @@ def evaluate(
     *,
     count: int,
     seed: int = 0,
-    steps: int = 8,
+    steps: int = 1,
     weights: str = "tiny",
     on_sample: Callable[[int, int], None] | None = None,
 ) -> list[Row]:

@@ -73,7 +73,7 @@ def edit(
     preserve: Annotated[
         Preserve, typer.Option(help="Outside the region: keep the pixels, keep the latents, or neither.")
     ] = "exact",
-    steps: Annotated[int, typer.Option(min=1, help="Denoising steps.")] = 8,
+    steps: Annotated[int, typer.Option(min=1, help="Denoising steps.")] = 1,
     seed: Annotated[
         int | None,
         typer.Option(min=0, max=2**63 - 1, help="Gives the same result again.", show_default="drawn"),

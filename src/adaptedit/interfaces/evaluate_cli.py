@@ -25,7 +25,7 @@ def synthetic(
     split: Annotated[
         str, typer.Option(help="What is held out: phrasings, backgrounds, nouns or all.")
     ] = "phrasings",
-    steps: Annotated[int, typer.Option(min=1, help="Denoising steps.")] = 8,
+    steps: Annotated[int, typer.Option(min=1, help="Denoising steps.")] = 1,
     seed: Annotated[int, typer.Option(min=0, help="Decides the samples.")] = 0,
     weights: Annotated[str, typer.Option(help="An editor: tiny, or a folder of weights.")] = "tiny",
 ) -> None:
