@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -15,7 +14,7 @@ from adaptedit.adapter.model import AdaptEditAdapter
 from adaptedit.backbones.tiny.backbone import TinyBackbone
 from adaptedit.data.synthetic import SyntheticPairs
 from adaptedit.training import batches
-from adaptedit.training.backbone import fixed_length, noised, velocity_scale
+from adaptedit.training.backbone import flow_step
 from adaptedit.training.cpu_attention import use_cpu_attention
 from adaptedit.training.degrade import degrade
 from adaptedit.training.losses import iou, mask_loss, region_aware_loss
@@ -39,18 +38,14 @@ def train_adapter(
 
     def loss(step: int) -> tuple[Tensor, dict[str, float]]:
         data = batches.batch(pairs, config.batch, seed=config.seed, step=step, rank=trainer.rank)
-        with torch.no_grad():
-            states = fixed_length(backbone.encode_prompt(data.source, data.instructions))
-            source, target = backbone.encode_image(data.source), backbone.encode_image(data.target)
-            latents, timestep = noised(target, data.generator)
-        logits = adapter.predict_region_logits(states, data.source)
+        flow = flow_step(backbone, data)
+        logits = adapter.predict_region_logits(flow.states, data.source)
         finding = mask_loss(logits, data.mask)
         predicted = logits.detach().float().sigmoid()
         with adapter.region(degrade(data.mask, predicted, data.generator)):
-            change = backbone.predict_change(latents, source, states, timestep)
-        error = (change.float() - (target - source)) * velocity_scale(timestep)
+            change = backbone.predict_change(flow.latents, flow.source, flow.states, flow.timestep)
         inside = F.adaptive_max_pool2d(data.mask[:, None], backbone.grid).flatten(1)
-        editing = region_aware_loss(error, inside, REGION_WEIGHT)
+        editing = region_aware_loss(flow.velocity_error(change), inside, REGION_WEIGHT)
         score = iou(predicted, data.mask).mean().item()
         return editing + finding, {"edit": editing.item(), "mask": finding.item(), "iou": score}
 

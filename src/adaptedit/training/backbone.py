@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -52,6 +53,29 @@ def initialise(transformer: QwenImageTransformer2DModel) -> None:
         nn.init.zeros_(linear.bias)
 
 
+@dataclass(frozen=True)
+class FlowStep:
+    """One batch, ready for the DiT: latents (B, N, C) on the way to noise at `timestep` (B,)."""
+
+    states: PromptStates
+    source: Tensor
+    target: Tensor
+    latents: Tensor
+    timestep: Tensor
+
+    def velocity_error(self, change: Tensor) -> Tensor:
+        """What a predicted change (B, N, C) costs in velocity, float32."""
+        return (change.float() - (self.target - self.source)) * velocity_scale(self.timestep)
+
+
+@torch.no_grad()
+def flow_step(backbone: TinyBackbone, data: batches.Batch) -> FlowStep:
+    """Encode a batch with the frozen parts and noise its targets."""
+    states = fixed_length(backbone.encode_prompt(data.source, data.instructions))
+    source, target = backbone.encode_image(data.source), backbone.encode_image(data.target)
+    return FlowStep(states, source, target, *noised(target, data.generator))
+
+
 def train_backbone(
     config: TrainConfig, folder: Path, pairs: SyntheticPairs, backbone: TinyBackbone
 ) -> Trainer:
@@ -65,16 +89,10 @@ def train_backbone(
 
     def loss(step: int) -> tuple[Tensor, dict[str, float]]:
         data = batches.batch(pairs, config.batch, seed=config.seed, step=step, rank=trainer.rank)
-        with torch.no_grad():
-            states = fixed_length(backbone.encode_prompt(data.source, data.instructions))
-            source, target = backbone.encode_image(data.source), backbone.encode_image(data.target)
-            latents, timestep = noised(target, data.generator)
-        change = backbone.predict_change(latents, source, states, timestep)
-        error = (change.float() - (target - source)) * velocity_scale(timestep)
-        value = error.square().mean()
-        copying = (
-            ((target - source) * velocity_scale(timestep)).square().mean()
-        )  # what "no change" would cost
+        flow = flow_step(backbone, data)
+        change = backbone.predict_change(flow.latents, flow.source, flow.states, flow.timestep)
+        value = flow.velocity_error(change).square().mean()
+        copying = flow.velocity_error(torch.zeros_like(change)).square().mean()
         return value, {"relative": (value / copying).item()}
 
     trainer = Trainer(transformer, loss, config, folder)
