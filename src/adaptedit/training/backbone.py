@@ -19,7 +19,6 @@ from adaptedit.training.losses import sample_timesteps
 from adaptedit.training.trainer import TrainConfig, Trainer
 
 _TEXT_TOKENS = 20  # fixed length in training, so that compiled blocks see one shape
-_SMALLEST_T = 0.3  # the velocity's error is the change's error over t; bounded
 
 
 def fixed_length(states: PromptStates) -> PromptStates:
@@ -40,11 +39,6 @@ def noised(target: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
     return (1 - t) * target + t * noise, timestep
 
 
-def velocity_scale(timestep: Tensor) -> Tensor:
-    """(B, 1, 1): what turns an error in the change into one in the velocity."""
-    return 1 / timestep.clamp(min=_SMALLEST_T)[:, None, None]
-
-
 def initialise(transformer: QwenImageTransformer2DModel) -> None:
     """adaLN-Zero, as DiT: every block starts as the identity, the output at zero."""
     linears = [m[1] for block in transformer.transformer_blocks for m in (block.img_mod, block.txt_mod)]
@@ -63,9 +57,12 @@ class FlowStep:
     latents: Tensor
     timestep: Tensor
 
-    def velocity_error(self, change: Tensor) -> Tensor:
-        """What a predicted change (B, N, C) costs in velocity, float32."""
-        return (change.float() - (self.target - self.source)) * velocity_scale(self.timestep)
+    def error(self, change: Tensor) -> Tensor:
+        """Predicted minus true change, (B, N, C) float32: the velocity's error times t.
+
+        So most weight is near noise, where few-step sampling is decided and nothing of the target shows yet.
+        """
+        return change.float() - (self.target - self.source)
 
 
 @torch.no_grad()
@@ -91,8 +88,8 @@ def train_backbone(
         data = batches.batch(pairs, config.batch, seed=config.seed, step=step, rank=trainer.rank)
         flow = flow_step(backbone, data)
         change = backbone.predict_change(flow.latents, flow.source, flow.states, flow.timestep)
-        value = flow.velocity_error(change).square().mean()
-        copying = flow.velocity_error(torch.zeros_like(change)).square().mean()
+        value = flow.error(change).square().mean()
+        copying = flow.error(torch.zeros_like(change)).square().mean()
         return value, {"relative": (value / copying).item()}
 
     trainer = Trainer(transformer, loss, config, folder)

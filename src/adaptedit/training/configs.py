@@ -31,10 +31,12 @@ RECIPES: dict[str, Recipe] = {
         encoder_model=EncoderConfig(),
         width=192,
         layers=6,
-        preset="base",
+        preset="paper",
         encoder=TrainConfig(steps=900, batch=32, lr=2e-3, ema=0.995),
-        backbone=TrainConfig(steps=1500, batch=32, lr=2e-3, decay=0.4),
-        adapter=TrainConfig(steps=250, batch=32, lr=2e-3, warmup=30, decay=0.4, ema=0.98, save_every=50),
+        backbone=TrainConfig(steps=1400, batch=32, lr=2e-3, decay=0.5, seed=1),
+        adapter=TrainConfig(
+            steps=360, batch=32, lr=3e-3, warmup=30, decay=0.5, ema=0.98, save_every=40, seed=1
+        ),
     ),
     "debug": Recipe(
         encoder_model=EncoderConfig(width=32, layers=1, heads=1),
