@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from adaptedit.adapter.condition import pool_region, signed_distance
+from adaptedit.adapter.condition import CELLS, pool_region, signed_distance
 from adaptedit.adapter.config import AdapterConfig
 from adaptedit.adapter.mask_predictor import MaskPredictor, token_grid
 from adaptedit.adapter.model import AdaptEditAdapter
@@ -140,7 +140,7 @@ def test_signed_distance_is_exact() -> None:
 @pytest.mark.parametrize("size", [(8, 8), (20, 13), (4, 4)])
 def test_pooling_is_by_area(size: tuple[int, int]) -> None:
     mask: Any = torch.rand(1, *size, generator=torch.Generator().manual_seed(5))
-    tokens = pool_region(mask, (4, 4), batch=3)
-    assert tokens.shape == (3, 4, 4) and 0 <= tokens.min() <= tokens.max() <= 1
+    cells = pool_region(mask, (1, 1), batch=3)
+    assert cells.shape == (3, CELLS, CELLS) and 0 <= cells.min() <= cells.max() <= 1
     if size == (8, 8):
-        assert tokens[0, 0, 0] == pytest.approx(mask[0, :2, :2].mean().item())
+        assert cells[0, 0, 0] == pytest.approx(mask[0, :2, :2].mean().item())

@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 
 RegionLike: TypeAlias = Union["Region", "Sequence[Region]", Tensor]
 
+CELLS = 4  # a spatial token sees its part of the mask in CELLS x CELLS cells
 _FREQUENCIES = 4
-_SPATIAL_FEATURES = 3 + 4 * _FREQUENCIES
+_SPATIAL_FEATURES = CELLS**2 + 2 + 4 * _FREQUENCIES
 
 
 @dataclass(frozen=True)
@@ -55,14 +56,15 @@ class ConditionEncoder(nn.Module):
         )
 
     def forward(
-        self, encoder_hidden_states: Tensor, attention_mask: Tensor | None, mask_tokens: Tensor
+        self, encoder_hidden_states: Tensor, attention_mask: Tensor | None, mask: Tensor
     ) -> Condition:
-        """(B, M, T) states, (B, M) mask (true = real token; None = all real), (B, h, w) region in [0, 1]."""
-        mask_tokens = mask_tokens.to(self.queries)
+        """(B, M, T) states; (B, M) their mask (true = real token; None = all real); region in [0, 1],
+        (B, CELLS h, CELLS w)."""
+        mask = mask.to(self.queries)
         return Condition(
             semantic=self.semantic(encoder_hidden_states, attention_mask),
-            spatial=self.spatial(mask_tokens),
-            mask=mask_tokens.flatten(1).unsqueeze(-1),
+            spatial=self.spatial(mask),
+            mask=F.avg_pool2d(mask, CELLS).flatten(1).unsqueeze(-1),
         )
 
     def semantic(self, encoder_hidden_states: Tensor, attention_mask: Tensor | None = None) -> Tensor:
@@ -74,14 +76,16 @@ class ConditionEncoder(nn.Module):
             tokens = layer(tokens, text, keep)
         return self.semantic_norm(tokens)  # type: ignore[no-any-return]
 
-    def spatial(self, mask_tokens: Tensor) -> Tensor:
-        """Region (B, h, w) in [0, 1] -> (B, N, S): its value, the distance to its boundary, the position."""
-        h, w = mask_tokens.shape[-2:]
-        value = mask_tokens.to(self.queries).flatten(1)
-        boundary = signed_distance(mask_tokens).to(self.queries).flatten(1)  # in tokens
-        position = fourier_features(grid_positions(h, w, value.device), _FREQUENCIES).to(self.queries)
-        features = torch.stack([value, boundary / max(h, w), torch.tanh(boundary / 2)], dim=-1)
-        features = torch.cat([features, position.expand(len(value), -1, -1)], dim=-1)
+    def spatial(self, mask: Tensor) -> Tensor:
+        """Region (B, CELLS h, CELLS w) in [0, 1] -> (B, N, S): each token's part of it, cell by cell, the
+        token's distance to its boundary, and its position."""
+        cells = F.pixel_unshuffle(mask.to(self.queries).unsqueeze(1), CELLS).flatten(2).transpose(1, 2)
+        tokens = F.avg_pool2d(mask, CELLS)
+        h, w = tokens.shape[-2:]
+        boundary = signed_distance(tokens).to(self.queries).flatten(1)  # in tokens
+        distance = torch.stack([boundary / max(h, w), torch.tanh(boundary / 2)], dim=-1)
+        position = fourier_features(grid_positions(h, w, mask.device), _FREQUENCIES).to(self.queries)
+        features = torch.cat([cells, distance, position.expand(len(cells), -1, -1)], dim=-1)
         return self.spatial_mlp(features)  # type: ignore[no-any-return]
 
 
@@ -121,17 +125,21 @@ def _distance_to(target: Tensor) -> Tensor:
 
 
 def pool_region(region: RegionLike, grid: tuple[int, int], batch: int) -> Tensor:
-    """Region(s) -> (batch, h, w) in [0, 1] on the token grid, by area; one region serves the whole batch."""
+    """Region(s) -> (batch, CELLS h, CELLS w) in [0, 1], by area; grid: the tokens' (h, w).
+
+    One region serves the whole batch.
+    """
+    size = (CELLS * grid[0], CELLS * grid[1])
     if isinstance(region, Tensor):
-        tokens = F.interpolate(region.float().unsqueeze(1), size=grid, mode="area").squeeze(1)
+        mask = F.interpolate(region.float().unsqueeze(1), size=size, mode="area").squeeze(1)
     else:
         regions = region if isinstance(region, Sequence) else [region]
-        tokens = torch.stack([one.to_tokens(*grid) for one in regions])
-    if len(tokens) == 1:
-        tokens = tokens.expand(batch, -1, -1)
-    if len(tokens) != batch:
-        raise AdaptEditError(f"{len(tokens)} regions are active but the backbone got a batch of {batch}")
-    return tokens
+        mask = torch.stack([one.to_tokens(*size) for one in regions])
+    if len(mask) == 1:
+        mask = mask.expand(batch, -1, -1)
+    if len(mask) != batch:
+        raise AdaptEditError(f"{len(mask)} regions are active but the backbone got a batch of {batch}")
+    return mask
 
 
 def check_region(region: RegionLike) -> None:

@@ -113,7 +113,7 @@ class AdaptEditAdapter(nn.Module):
     def region(self, region: RegionLike) -> Iterator[None]:
         """Make `region` the place to edit: a Region, one a sample, or a (B, H, W) tensor in [0, 1], 1 = edit.
 
-        Any resolution: it is area-pooled to the token grid. One region serves a whole batch. AdaptEditError
+        Any resolution: it is area-pooled to 4x4 cells a token. One region serves a whole batch. AdaptEditError
         for anything else, and when the adapter is not attached.
         """
         check_region(region)
@@ -192,8 +192,8 @@ class AdaptEditAdapter(nn.Module):
 
     def _encode(self, layout: Layout, text: Tensor, text_mask: Tensor | None) -> Condition:
         assert self._region is not None
-        mask_tokens = pool_region(self._region, layout.grid, batch=len(text))
-        return self.condition(text, text_mask, mask_tokens)  # type: ignore[no-any-return]
+        mask = pool_region(self._region, layout.grid, batch=len(text))
+        return self.condition(text, text_mask, mask)  # type: ignore[no-any-return]
 
     def _check_backbone(self, transformer: nn.Module, name: object) -> None:
         config, sizes = self.config, sizes_of(transformer)
