@@ -87,7 +87,7 @@ def test_stitch_keeps_the_outside_and_takes_the_inside() -> None:
         np.testing.assert_array_equal(after[alpha.mask == 1], full[alpha.mask == 1])
 
 
-def test_stitch_takes_a_crop_of_the_right_size_as_it_is() -> None:
+def test_without_a_reference_stitch_takes_a_crop_of_the_right_size_as_it_is() -> None:
     source, edit, box = noise(50, 40), noise(20, 10, seed=1), (5, 7, 25, 17)
     after = stitch(source, edit, box, Region.from_box(box, source.size))
     np.testing.assert_array_equal(np.asarray(after.crop(box)), np.asarray(edit))
@@ -107,7 +107,7 @@ def test_stitch_refuses_an_alpha_that_would_be_cut() -> None:
     np.testing.assert_array_equal(np.asarray(nothing), np.asarray(source))
 
 
-@pytest.mark.parametrize("size", [(300, 200), (129, 400), (131, 90)])
+@pytest.mark.parametrize("size", [(300, 200), (129, 400), (131, 90), (128, 128), (60, 90)])
 def test_no_change_gives_the_source_itself(size: tuple[int, int]) -> None:
     source = noise(*size)
     unchanged = transfer_detail(source, resize(source, (128, 128)))

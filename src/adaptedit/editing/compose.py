@@ -85,9 +85,9 @@ def stitch(
 ) -> Image.Image:
     """Puts the edit of source.crop(box) into the RGB source, weighted by alpha (of the source's size).
 
-    Where alpha is 0 the pixels are the source's own bits; where it is 1 they are those of the edit, that is
-    `transfer_detail(source.crop(box), edited_crop, reference)`: the edited crop itself if it has the box's
-    size. Raises AdaptEditError if alpha has another size or reaches visibly out of the box.
+    Where alpha is 0 the pixels are the source's own bits; where it is 1 they are those of
+    `transfer_detail(source.crop(box), edited_crop, reference)`. Raises AdaptEditError if alpha has another
+    size or reaches visibly out of the box.
     """
     left, top, right, bottom = box
     if alpha.size != source.size:
@@ -123,13 +123,14 @@ def transfer_detail(
     Our choice, by eye: a change is small up to 8 levels of 255 (noise, VAE losses) and large from 32 on (a
     new surface); the largest channel counts, spread by 2 working pixels so that the halo of a removed edge
     goes too. Without any change the result is the source, bit for bit. A source that is in no direction
-    larger than the edit has no detail to keep: the edit is only resized.
+    larger than the edit is treated alike, at its own size.
     """
     size = source.size
-    if edited_small.size == size or (edited_small.width >= size[0] and edited_small.height >= size[1]):
-        return resize(edited_small, size)
+    reference = resize(reference or source, edited_small.size)
+    if edited_small.width >= size[0] and edited_small.height >= size[1]:
+        edited_small, reference = resize(edited_small, size), resize(reference, size)
     small = _pixels(edited_small)
-    change = small - _pixels(resize(reference or source, edited_small.size))
+    change = small - _pixels(reference)
 
     largest = Image.fromarray(np.abs(change).max(axis=2).clip(0, 255).astype(np.uint8))
     spread = largest.filter(ImageFilter.MaxFilter(5)).filter(ImageFilter.GaussianBlur(1))
