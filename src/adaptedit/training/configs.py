@@ -1,4 +1,7 @@
-"""Every number of a training run, by name: `tiny` made what ships, `debug` runs in seconds, for tests."""
+"""Every number of a training run, by name: `tiny` is what ships, `debug` runs in seconds, for tests.
+
+What ships was trained in two goes (LOG.md): `tiny` are the numbers of the second, begun from the first's weights.
+"""
 
 from __future__ import annotations
 
