@@ -113,8 +113,8 @@ class AdaptEditAdapter(nn.Module):
     def region(self, region: RegionLike) -> Iterator[None]:
         """Make `region` the place to edit: a Region, one a sample, or a (B, H, W) tensor in [0, 1], 1 = edit.
 
-        Any resolution: it is area-pooled to 4x4 cells a token. One region serves a whole batch. AdaptEditError
-        for anything else, and when the adapter is not attached.
+        Any resolution: it is area-pooled to 4x4 cells a token. One region serves a whole batch.
+        AdaptEditError for anything else, and when the adapter is not attached.
         """
         check_region(region)
         if self._injection is None:

@@ -1,6 +1,6 @@
 """Every number of a training run, by name: `tiny` is what ships, `debug` runs in seconds, for tests.
 
-What ships was trained in two goes (LOG.md): `tiny` are the numbers of the second, begun from the first's weights.
+What ships was trained in two goes (LOG.md); these are the second's numbers, begun from the first's weights.
 """
 
 from __future__ import annotations
