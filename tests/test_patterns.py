@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 import torch
 
-from adaptedit.backbones.patterns import PATTERNS, Layout, spec_of
+from adaptedit.backbones.layouts import Layout
+from adaptedit.backbones.patterns import PATTERNS, spec_of
 from adaptedit.errors import AdaptEditError
 
 QWEN = PATTERNS["QwenImageTransformer2DModel"]
@@ -15,8 +16,8 @@ QWEN = PATTERNS["QwenImageTransformer2DModel"]
 
 def test_qwen_target_comes_first() -> None:
     shapes = [[(1, 4, 6), (1, 8, 8), (1, 2, 2)]] * 2
-    assert QWEN.layout({"img_shapes": shapes}) == Layout(start=0, length=24, grid=(4, 6))
-    assert QWEN.layout({"img_shapes": [(1, 4, 6)]}) == Layout(start=0, length=24, grid=(4, 6))
+    assert QWEN.layout(None, {"img_shapes": shapes}) == Layout(0, 24, (4, 6), source=slice(24, 88))
+    assert QWEN.layout(None, {"img_shapes": [(1, 4, 6)]}) == Layout(start=0, length=24, grid=(4, 6))
 
 
 def test_qwen_text_mask_is_optional() -> None:
@@ -34,7 +35,7 @@ def test_qwen_text_mask_is_optional() -> None:
 )
 def test_calls_it_cannot_place_a_region_in(shapes: Any, message: str) -> None:
     with pytest.raises(AdaptEditError, match=message):
-        QWEN.layout({"img_shapes": shapes})
+        QWEN.layout(None, {"img_shapes": shapes})
 
 
 def test_unknown_class_lists_the_known() -> None:

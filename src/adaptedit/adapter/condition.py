@@ -127,7 +127,8 @@ def _distance_to(target: Tensor) -> Tensor:
 def pool_region(region: RegionLike, grid: tuple[int, int], batch: int) -> Tensor:
     """Region(s) -> (batch, CELLS h, CELLS w) in [0, 1], by area; grid: the tokens' (h, w).
 
-    One region serves the whole batch.
+    One region serves the whole batch; several are repeated in order where guidance has multiplied the batch
+    ([unconditional, conditional]).
     """
     size = (CELLS * grid[0], CELLS * grid[1])
     if isinstance(region, Tensor):
@@ -135,11 +136,9 @@ def pool_region(region: RegionLike, grid: tuple[int, int], batch: int) -> Tensor
     else:
         regions = region if isinstance(region, Sequence) else [region]
         mask = torch.stack([one.to_tokens(*size) for one in regions])
-    if len(mask) == 1:
-        mask = mask.expand(batch, -1, -1)
-    if len(mask) != batch:
+    if batch % len(mask):
         raise AdaptEditError(f"{len(mask)} regions are active but the backbone got a batch of {batch}")
-    return mask
+    return mask.repeat(batch // len(mask), 1, 1)
 
 
 def check_region(region: RegionLike) -> None:

@@ -19,7 +19,8 @@ from diffusers.hooks.hooks import HookRegistry, ModelHook
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from ..backbones.patterns import Layout, Stream, blocks_of, spec_of
+from ..backbones.layouts import Layout
+from ..backbones.patterns import Stream, blocks_of, spec_of
 from ..errors import AdaptEditError
 from .condition import Condition
 
@@ -33,10 +34,13 @@ Encode = Callable[[Layout, Tensor, "Tensor | None"], Condition]
 class CallState:
     """What the blocks need during one backbone call. Replaced at every call, never changed.
 
+    start, length: of the target in the image tokens. num_text: text tokens before those, where both are one.
     gates: filled only while gates are recorded, (B, N) by block index.
     """
 
-    target: slice
+    start: int
+    length: int
+    num_text: int
     condition: Condition
     scale: float
     gates: dict[int, Tensor] = field(default_factory=dict)
@@ -104,9 +108,9 @@ class Injection:
             return
         encode, scale = call
         arguments = self._signature.bind_partial(self.backbone, *args, **kwargs).arguments
-        layout = self._spec.layout(arguments)
+        layout = self._spec.layout(self.backbone, arguments)
         condition = encode(layout, *self._spec.text(arguments))
-        self.state = CallState(slice(layout.start, layout.start + layout.length), condition, scale)
+        self.state = CallState(layout.start, layout.length, layout.num_text, condition, scale)
 
 
 class _BlockHook(ModelHook):
@@ -117,16 +121,20 @@ class _BlockHook(ModelHook):
         self.injection = injection
         self.adapter = adapter
         self.index = stream.output_index
+        self.text_first = stream.text_first
 
-    def post_forward(self, module: nn.Module, output: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    def post_forward(self, module: nn.Module, output: Any) -> Any:
         state = self.injection.state
         if state is None:
             return output
-        hidden_states = output[self.index]
-        target = hidden_states[:, state.target]
+        hidden_states = output if self.index is None else output[self.index]
+        start = state.start + (state.num_text if self.text_first else 0)
+        stop = start + state.length
+        target = hidden_states[:, start:stop]
         target = target + state.scale * self.adapter(target, state.condition)
-        before, after = hidden_states[:, : state.target.start], hidden_states[:, state.target.stop :]
-        adapted = torch.cat([before, target, after], dim=1)
+        adapted = torch.cat([hidden_states[:, :start], target, hidden_states[:, stop:]], dim=1)
+        if self.index is None:
+            return adapted
         return (*output[: self.index], adapted, *output[self.index + 1 :])
 
 

@@ -12,7 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from ..backbones.base import PromptStates
-from ..backbones.patterns import Layout, sizes_of, transformer_of
+from ..backbones.layouts import Layout
+from ..backbones.patterns import sizes_of, transformer_of
 from ..errors import AdaptEditError
 from .block import BlockAdapter
 from .checkpoint import WEIGHTS_FILE, load_checkpoint, save_checkpoint

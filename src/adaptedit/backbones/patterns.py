@@ -1,36 +1,33 @@
 """How each supported DiT lays out its forward: where its blocks, its target tokens and its text states are.
 
 Read in diffusers 0.42. One row of `PATTERNS` a class; nothing else in AdaptEdit knows a DiT's class.
+docs/add-a-backbone.md says how to write one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any
 
-from torch import Tensor, nn
+from torch import nn
 
 from ..errors import AdaptEditError
-
-Arguments: TypeAlias = Mapping[str, Any]  # of one root forward, bound to their names
+from . import layouts
+from .layouts import Arguments, Layout, Text
 
 
 @dataclass(frozen=True)
 class Stream:
-    """A list of blocks, named `blocks`; item `output_index` of what a block returns is the image tokens."""
+    """A list of blocks, named `blocks`; item `output_index` of what a block returns is the image tokens.
+
+    output_index: None if a block returns a bare tensor. text_first: the text tokens come before the image
+    tokens in it.
+    """
 
     blocks: str
-    output_index: int
-
-
-@dataclass(frozen=True)
-class Layout:
-    """The target tokens in the image stream: `length` of them from `start`, row by row a `grid` (h, w)."""
-
-    start: int
-    length: int
-    grid: tuple[int, int]
+    output_index: int | None
+    text_first: bool = False
 
 
 @dataclass(frozen=True)
@@ -42,42 +39,70 @@ class Sizes:
     num_blocks: int
 
 
+def _inner_dim(model: Any) -> int:
+    return int(model.inner_dim)
+
+
+def _joint_attention_dim(model: Any) -> int:
+    return int(model.config.joint_attention_dim)
+
+
 @dataclass(frozen=True)
 class Spec:
-    """One DiT class. `layout` and `text` (states and their mask) read the root forward's arguments."""
+    """One DiT class. `layout` (with the model) and `text` read the root forward's arguments."""
 
     streams: tuple[Stream, ...]
-    layout: Callable[[Arguments], Layout]
-    text: Callable[[Arguments], tuple[Tensor, Tensor | None]]
-    dim: Callable[[Any], int]
-    text_dim: Callable[[Any], int]
+    layout: Callable[[Any, Arguments], Layout]
+    text: Callable[[Arguments], Text] = layouts.encoder_hidden_states
+    dim: Callable[[Any], int] = _inner_dim
+    text_dim: Callable[[Any], int] = _joint_attention_dim
 
 
-def _qwen_layout(arguments: Arguments) -> Layout:
-    """[target tokens, source tokens, ...]; img_shapes is, per sample, (frames, h, w) of each of them."""
-    shapes = arguments.get("img_shapes")
-    if not shapes:
-        raise AdaptEditError("the backbone was called without img_shapes; an active region needs them")
-    targets = {tuple(sample[0]) if isinstance(sample, list) else tuple(sample) for sample in shapes}
-    if len(targets) > 1:
-        raise AdaptEditError(f"targets of several sizes in a batch: {sorted(targets)}; use one batch a size")
-    frames, h, w = targets.pop()
-    if frames != 1:
-        raise AdaptEditError(f"the target has {frames} frames; only single pictures can be edited")
-    return Layout(start=0, length=h * w, grid=(h, w))
-
-
-def _encoder_hidden_states(arguments: Arguments) -> tuple[Tensor, Tensor | None]:
-    return arguments["encoder_hidden_states"], arguments.get("encoder_hidden_states_mask")
-
+_DOUBLE = Stream("transformer_blocks", 1)
+_PAIRS = (_DOUBLE, Stream("single_transformer_blocks", 1))
+_JOINED = (_DOUBLE, Stream("single_transformer_blocks", None, text_first=True))
 
 PATTERNS: dict[str, Spec] = {
-    "QwenImageTransformer2DModel": Spec(
-        streams=(Stream("transformer_blocks", output_index=1),),
-        layout=_qwen_layout,
-        text=_encoder_hidden_states,
-        dim=lambda model: model.inner_dim,
-        text_dim=lambda model: model.config.joint_attention_dim,
+    # Qwen-Image-Edit, -2509, -2511 (zero_cond_t), Layered
+    "QwenImageTransformer2DModel": Spec((_DOUBLE,), layouts.target_shape_first),
+    "QwenImage21Transformer2DModel": Spec(
+        (Stream("transformer_blocks", None),),
+        layouts.target_shape_last,
+        text_dim=lambda model: model.config.context_in_dim,
+    ),
+    # FLUX.1 Kontext and Fill
+    "FluxTransformer2DModel": Spec(_PAIRS, layouts.by_ids),
+    "LongCatImageTransformer2DModel": Spec(_PAIRS, layouts.by_ids),
+    # FLUX.2 dev and klein
+    "Flux2Transformer2DModel": Spec(_JOINED, layouts.by_ids),
+    "ChromaTransformer2DModel": Spec(_JOINED, layouts.by_ids),
+    "BriaFiboTransformer2DModel": Spec(_JOINED, layouts.by_ids),
+    # SD3, and UltraEdit's, which has the source in its channels
+    "SD3Transformer2DModel": Spec((_DOUBLE,), layouts.whole_latents),
+    "ZImageTransformer2DModel": Spec(
+        (Stream("layers", None),),
+        layouts.listed_latents,
+        layouts.listed_captions,
+        dim=lambda model: model.config.dim,
+        text_dim=lambda model: model.config.cap_feat_dim,
+    ),
+    "HiDreamImageTransformer2DModel": Spec(
+        (Stream("double_stream_blocks", 0), Stream("single_stream_blocks", None)),
+        layouts.whole_latents,
+        layouts.t5_states,
+        text_dim=lambda model: model.config.caption_channels[0],
+    ),
+    "JoyImageEditTransformer3DModel": Spec(
+        (Stream("double_blocks", 0),),
+        layouts.target_moved_first,
+        dim=lambda model: model.config.hidden_size,
+        text_dim=lambda model: model.config.text_dim,
+    ),
+    "JoyImageEditPlusTransformer3DModel": Spec(
+        (Stream("double_blocks", 0),),
+        layouts.target_shape_first,
+        dim=lambda model: model.config.hidden_size,
+        text_dim=lambda model: model.config.text_dim,
     ),
 }
 
@@ -86,7 +111,10 @@ def spec_of(transformer: object) -> Spec:
     """The row of a DiT. AdaptEditError if its class is not supported."""
     name = type(transformer).__name__
     if name not in PATTERNS:
-        raise AdaptEditError(f"{name} is not a supported backbone; supported: {', '.join(sorted(PATTERNS))}")
+        raise AdaptEditError(
+            f"{name} is not a supported backbone; supported: {', '.join(sorted(PATTERNS))}. "
+            "docs/add-a-backbone.md says how to add one"
+        )
     return PATTERNS[name]
 
 
