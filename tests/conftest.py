@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
 import torch
+from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from adaptedit.backbones.base import PromptStates
+from adaptedit.backbones.base import Edited, OnStep, PromptStates, tokens_inside
+from adaptedit.backbones.denoise import denoise, follow_source_outside
 from adaptedit.editing.pipeline import AdaptEditPipeline
-from adaptedit.region import Region
+from adaptedit.pixels import to_pil, to_tensor
+from adaptedit.region import Region, Size
 
 PATCH = 16
 
@@ -31,25 +35,46 @@ class FakeBackbone(nn.Module):
         super().__init__()
         self.transformer: nn.Module = nn.Linear(1, 1)
 
-    def encode_image(self, pixels: Tensor) -> Tensor:
-        assert pixels.shape[-2:] == (self.resolution, self.resolution)
-        return F.pixel_unshuffle(pixels * 2 - 1, PATCH).flatten(2).mT
+    @property
+    def device(self) -> torch.device:
+        return torch.device("cpu")
 
-    def decode_latents(self, latents: Tensor) -> Tensor:
-        return F.pixel_shuffle(latents.mT.unflatten(2, self.grid), PATCH) / 2 + 0.5
+    def working_size(self, size: Size) -> Size:
+        return self.resolution, self.resolution
 
-    def encode_prompt(self, pixels: Tensor, prompts: list[str]) -> PromptStates:
-        assert len(pixels) == len(prompts)
-        picture = F.adaptive_avg_pool2d(pixels, self.grid).flatten(2).mT
-        words = torch.full((len(prompts), 5, 3), 0.5)
-        states = torch.cat([picture, words], dim=1)
+    def features(self, image: Image.Image, prompt: str) -> PromptStates:
+        assert image.size == (self.resolution, self.resolution)
+        picture = F.adaptive_avg_pool2d(to_tensor(image), self.grid).flatten(2).mT
+        states = torch.cat([picture, torch.full((1, 5, 3), 0.5)], dim=1)
         return PromptStates(states, torch.ones(states.shape[:2], dtype=torch.bool), picture.shape[1])
 
-    def velocity(
-        self, latents: Tensor, source_latents: Tensor, states: PromptStates, timestep: Tensor
-    ) -> Tensor:
-        assert timestep.shape == latents.shape[:1]
-        return 0.98 * (latents + source_latents) / timestep[:, None, None]
+    def edit(
+        self,
+        image: Image.Image,
+        prompt: str,
+        region: Region,
+        *,
+        follow_source: bool = False,
+        num_inference_steps: int | None = None,
+        generator: torch.Generator | None = None,
+        on_step: OnStep | None = None,
+        **options: Any,
+    ) -> Edited:
+        assert image.size == region.size == (self.resolution, self.resolution)
+        source = F.pixel_unshuffle(to_tensor(image) * 2 - 1, PATCH).flatten(2).mT
+        inside = tokens_inside(region, self.grid)
+        latents = denoise(
+            lambda latents, t: 0.98 * (latents + source) / t[:, None, None],
+            source,
+            num_inference_steps=num_inference_steps or 1,
+            generator=generator,
+            on_step=on_step,
+            constrain=follow_source_outside(source, inside) if follow_source else None,
+        )
+        return Edited(self._decode(latents), self._decode(source))
+
+    def _decode(self, latents: Tensor) -> Image.Image:
+        return to_pil(F.pixel_shuffle(latents.mT.unflatten(2, self.grid), PATCH)[0] / 2 + 0.5)
 
 
 class FakeAdapter(nn.Module):

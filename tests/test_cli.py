@@ -21,7 +21,7 @@ from conftest import FakeAdapter
 
 @pytest.fixture(autouse=True)
 def fake_editor(pipe: AdaptEditPipeline, monkeypatch: pytest.MonkeyPatch) -> AdaptEditPipeline:
-    monkeypatch.setattr(AdaptEditPipeline, "from_pretrained", lambda name: pipe)
+    monkeypatch.setattr(AdaptEditPipeline, "from_pretrained", lambda *_: pipe)
     return pipe
 
 

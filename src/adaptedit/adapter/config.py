@@ -17,6 +17,7 @@ class AdapterConfig:
 
     backbone: class name of the DiT it is made for; backbone_name: which weights of that class.
     dim, text_dim, num_blocks: D, T and the number of transformer blocks of that DiT.
+    feature_dim: width of the states that the MaskPredictor reads: T from a vision-language encoder, else D.
     rank: width inside a block adapter; equal to `dim` means no down-projection.
     block_ffn_ratio: hidden width of its feed-forward over `rank`.
     gate_dim: hidden width of the SpatialGate.
@@ -31,6 +32,7 @@ class AdapterConfig:
     dim: int
     text_dim: int
     num_blocks: int
+    feature_dim: int
     rank: int
     block_ffn_ratio: int
     gate_dim: int
@@ -57,9 +59,19 @@ class AdapterConfig:
 
     @classmethod
     def preset(
-        cls, name: str, *, backbone: str, backbone_name: str, dim: int, text_dim: int, num_blocks: int
+        cls,
+        name: str,
+        *,
+        backbone: str,
+        backbone_name: str,
+        dim: int,
+        text_dim: int,
+        num_blocks: int,
+        feature_dim: int | None = None,
     ) -> AdapterConfig:
         """Sizes for a backbone of width `dim`, text width `text_dim` and `num_blocks` blocks.
+
+        feature_dim: `text_dim` where not given, as it is for a backbone with a vision-language encoder.
 
         "paper": full width, the layout inferred from the paper's parameter counts (4.67 B + 351 M + 7.8 M on
         Qwen-Image-Edit). "base": at most 1 % of that backbone. "small": at most 0.3 %. (Both our choice.)
@@ -84,6 +96,7 @@ class AdapterConfig:
             dim=dim,
             text_dim=text_dim,
             num_blocks=num_blocks,
+            feature_dim=text_dim if feature_dim is None else feature_dim,
             rank=rank,
             block_ffn_ratio=2,
             gate_dim=max(16, rank // 4),

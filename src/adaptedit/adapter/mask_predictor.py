@@ -29,7 +29,7 @@ class MaskPredictor(nn.Module):
     def __init__(self, config: AdapterConfig) -> None:
         super().__init__()
         dim = config.predictor_dim
-        self.phi = nn.Sequential(nn.LayerNorm(config.text_dim), nn.Linear(config.text_dim, dim))
+        self.phi = nn.Sequential(nn.LayerNorm(config.feature_dim), nn.Linear(config.feature_dim, dim))
         self.position_in = nn.Linear(4 * _FREQUENCIES, dim, bias=False)
         self.film = nn.Linear(dim, 2 * dim)
         with torch.no_grad():  # the queries start as the positions of their cells
@@ -43,7 +43,7 @@ class MaskPredictor(nn.Module):
     ) -> Tensor:
         """Logits of the edit region (B, H, W), float32.
 
-        features: (B, F, T) VL states, the picture's tokens first (row by row), then the instruction's.
+        features: (B, F, feature_dim) states, the picture's tokens first (row by row), then the instruction's.
         attention_mask: (B, F), true = real token; None = all real.
         num_image_tokens: how many of the F belong to the picture; they fill a grid of the guide's aspect.
         guide: (B, 3, H, W) in [0, 1], the source picture.

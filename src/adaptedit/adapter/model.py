@@ -53,6 +53,7 @@ class AdaptEditAdapter(nn.Module):
             dim=sizes.dim,
             text_dim=sizes.text_dim,
             num_blocks=sizes.num_blocks,
+            feature_dim=sizes.feature_dim,
         )
         return cls(config)
 
@@ -150,8 +151,15 @@ class AdaptEditAdapter(nn.Module):
     def predict_region_logits(self, states: PromptStates, guide: Tensor) -> Tensor:
         """Logits of the edit region (B, H, W) for training; the loss reaches the predictor only.
 
-        guide: (B, 3, H, W) in [0, 1], the source picture that `states` describe.
+        guide: (B, 3, H, W) in [0, 1], the source picture that `states` describe. AdaptEditError if the states
+        are not `feature_dim` wide.
         """
+        width = states.hidden_states.shape[-1]
+        if width != self.config.feature_dim:
+            raise AdaptEditError(
+                f"the adapter finds regions in states {self.config.feature_dim} wide, not {width}; "
+                f"use an adapter made for this backbone"
+            )
         return self.mask_predictor(  # type: ignore[no-any-return]
             states.hidden_states.detach(), states.attention_mask, states.num_image_tokens, guide
         )

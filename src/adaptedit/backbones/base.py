@@ -1,16 +1,27 @@
-"""What the editing loop needs from a frozen DiT editor; one file a family implements it."""
+"""What an editing pipeline needs from a frozen DiT editor, and what it gets back."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
+import torch
+from PIL import Image
 from torch import Tensor, nn
+from torch.nn import functional as F
+
+from adaptedit.region import Region, Size
+
+OnStep = Callable[[int, int], None]  # (steps done, steps in all)
 
 
 @dataclass(frozen=True)
 class PromptStates:
-    """Vision-language states of (picture, instruction): the DiT's text stream and the adapter's *what*.
+    """What a model makes of (picture, instruction): the MaskPredictor's features.
+
+    A vision-language encoder's states, which are also the DiT's text stream and the adapter's *what*; or,
+    where there is none, the DiT's own states after some blocks.
 
     hidden_states: (B, M, T) float, picture tokens first, then text tokens.
     attention_mask: (B, M) bool, True = real token.
@@ -22,36 +33,66 @@ class PromptStates:
     num_image_tokens: int
 
 
+@dataclass(frozen=True)
+class Edited:
+    """PIL RGB at working size. reconstruction: what the codec alone makes of the unedited picture."""
+
+    image: Image.Image
+    reconstruction: Image.Image
+
+
 class Backbone(Protocol):
-    """A frozen DiT editor with its codec and its vision-language encoder.
+    """A frozen DiT editor with its codec and its encoders. Pictures are PIL RGB, sizes (W, H) in pixels."""
 
-    Latents are packed tokens (B, N, C); `latents_t = (1 - t) * target + t * noise`, so the velocity is
-    d latents / d t and t = 1 is pure noise.
-    """
-
-    name: str
-    resolution: int  # working resolution in pixels, square
-    grid: tuple[int, int]  # (h, w) token grid at that resolution; N = h * w
+    @property
+    def name(self) -> str | None:
+        """Which weights, as an adapter's `backbone_name` says it; None if that is not known."""
+        ...
 
     @property
     def transformer(self) -> nn.Module:
         """The frozen DiT, of a class in `patterns.PATTERNS`."""
         ...
 
-    def encode_image(self, pixels: Tensor) -> Tensor:
-        """(B, 3, H, W) in [0, 1] -> (B, N, C)."""
+    @property
+    def device(self) -> torch.device:
+        """Where the transformer computes."""
         ...
 
-    def decode_latents(self, latents: Tensor) -> Tensor:
-        """(B, N, C) -> (B, 3, H, W), about [0, 1], not clamped."""
+    def to(self, device: torch.device | str) -> Any:
+        """Moves all models."""
         ...
 
-    def encode_prompt(self, pixels: Tensor, prompts: list[str]) -> PromptStates:
-        """Pictures (B, 3, H, W) in [0, 1] and their B instructions -> states."""
+    def working_size(self, size: Size) -> Size:
+        """The size at which a picture of `size` is seen and edited."""
         ...
 
-    def velocity(
-        self, latents: Tensor, source_latents: Tensor, states: PromptStates, timestep: Tensor
-    ) -> Tensor:
-        """Latents (B, N, C) at `timestep` (B,) in [0, 1] -> velocity (B, N, C)."""
+    def features(self, image: Image.Image, prompt: str) -> PromptStates:
+        """What the MaskPredictor reads, B = 1. image: at its working size."""
         ...
+
+    def edit(
+        self,
+        image: Image.Image,
+        prompt: str,
+        region: Region,
+        *,
+        follow_source: bool = False,
+        num_inference_steps: int | None = None,
+        generator: torch.Generator | None = None,
+        on_step: OnStep | None = None,
+        **options: Any,
+    ) -> Edited:
+        """The edited picture. image and region: at the working size; the adapter has the region already.
+
+        follow_source: tokens outside the region stay on the source's own noising path, to its end.
+        num_inference_steps: None = the backbone's own default. generator: draws the noise.
+        options: the backbone's own. AdaptEditError if there is no such option.
+        """
+        ...
+
+
+def tokens_inside(region: Region, grid: tuple[int, int]) -> Tensor:
+    """(1, h * w) bool: tokens that hold a pixel of the region, which is one of at least half its maximum."""
+    mask = torch.tensor(region.mask)[None, None]
+    return F.adaptive_max_pool2d(mask, grid).flatten(1) >= mask.max() / 2

@@ -32,11 +32,15 @@ class Stream:
 
 @dataclass(frozen=True)
 class Sizes:
-    """dim: width D of the image stream; text_dim: width T of the text states that enter the root forward."""
+    """dim: width D of the image stream; text_dim: width T of the text states that enter the root forward.
+
+    feature_dim: width of what the MaskPredictor reads: T if the text encoder sees the picture, else D.
+    """
 
     dim: int
     text_dim: int
     num_blocks: int
+    feature_dim: int
 
 
 def _inner_dim(model: Any) -> int:
@@ -49,13 +53,17 @@ def _joint_attention_dim(model: Any) -> int:
 
 @dataclass(frozen=True)
 class Spec:
-    """One DiT class. `layout` (with the model) and `text` read the root forward's arguments."""
+    """One DiT class. `layout` (with the model) and `text` read the root forward's arguments.
+
+    sees_picture: the text states come from a vision-language encoder that sees the source picture.
+    """
 
     streams: tuple[Stream, ...]
     layout: Callable[[Any, Arguments], Layout]
     text: Callable[[Arguments], Text] = layouts.encoder_hidden_states
     dim: Callable[[Any], int] = _inner_dim
     text_dim: Callable[[Any], int] = _joint_attention_dim
+    sees_picture: bool = False
 
 
 _DOUBLE = Stream("transformer_blocks", 1)
@@ -64,15 +72,16 @@ _JOINED = (_DOUBLE, Stream("single_transformer_blocks", None, text_first=True))
 
 PATTERNS: dict[str, Spec] = {
     # Qwen-Image-Edit, -2509, -2511 (zero_cond_t), Layered
-    "QwenImageTransformer2DModel": Spec((_DOUBLE,), layouts.target_shape_first),
+    "QwenImageTransformer2DModel": Spec((_DOUBLE,), layouts.target_shape_first, sees_picture=True),
     "QwenImage21Transformer2DModel": Spec(
         (Stream("transformer_blocks", None),),
         layouts.target_shape_last,
         text_dim=lambda model: model.config.context_in_dim,
+        sees_picture=True,
     ),
     # FLUX.1 Kontext and Fill
     "FluxTransformer2DModel": Spec(_PAIRS, layouts.by_ids),
-    "LongCatImageTransformer2DModel": Spec(_PAIRS, layouts.by_ids),
+    "LongCatImageTransformer2DModel": Spec(_PAIRS, layouts.by_ids, sees_picture=True),
     # FLUX.2 dev and klein
     "Flux2Transformer2DModel": Spec(_JOINED, layouts.by_ids),
     "ChromaTransformer2DModel": Spec(_JOINED, layouts.by_ids),
@@ -97,12 +106,14 @@ PATTERNS: dict[str, Spec] = {
         layouts.target_moved_first,
         dim=lambda model: model.config.hidden_size,
         text_dim=lambda model: model.config.text_dim,
+        sees_picture=True,
     ),
     "JoyImageEditPlusTransformer3DModel": Spec(
         (Stream("double_blocks", 0),),
         layouts.target_shape_first,
         dim=lambda model: model.config.hidden_size,
         text_dim=lambda model: model.config.text_dim,
+        sees_picture=True,
     ),
 }
 
@@ -137,4 +148,5 @@ def blocks_of(transformer: nn.Module) -> list[tuple[Stream, nn.Module]]:
 
 def sizes_of(transformer: nn.Module) -> Sizes:
     spec = spec_of(transformer)
-    return Sizes(spec.dim(transformer), spec.text_dim(transformer), len(blocks_of(transformer)))
+    dim, text_dim = spec.dim(transformer), spec.text_dim(transformer)
+    return Sizes(dim, text_dim, len(blocks_of(transformer)), text_dim if spec.sees_picture else dim)

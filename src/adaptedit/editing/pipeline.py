@@ -8,17 +8,18 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 import torch
+from diffusers import DiffusionPipeline
 from PIL import Image
-from torch import Tensor, nn
-from torch.nn import functional as F
+from torch import nn
 
 from adaptedit.adapter.model import AdaptEditAdapter
-from adaptedit.backbones import tiny
-from adaptedit.backbones.base import Backbone
+from adaptedit.backbones.base import Backbone, OnStep
+from adaptedit.backbones.diffusers import DiffusersBackbone
+from adaptedit.editing import load
 from adaptedit.editing.compose import INVISIBLE, crop_box, exact_alpha, resize, stitch
-from adaptedit.editing.denoise import OnStep, denoise, follow_source_outside
-from adaptedit.editing.images import Picture, Source, to_pil, to_tensor
+from adaptedit.editing.images import Picture, Source
 from adaptedit.errors import AdaptEditError
+from adaptedit.pixels import to_tensor
 from adaptedit.region import Region
 
 Preserve = Literal["exact", "latent", "soft"]
@@ -43,37 +44,51 @@ class EditOutput:
 class AdaptEditPipeline:
     """A frozen editor with an adapter attached.
 
-    backbone: any `Backbone`; adapter: made for it, attached here if it is not yet. Both on one device.
+    backbone: any `Backbone`, or a diffusers pipeline, which stays as it is and can be used on its own.
+    adapter: made for it, attached here if it is not yet. It follows the backbone to its device.
     """
 
-    def __init__(self, backbone: Backbone, adapter: AdaptEditAdapter) -> None:
-        if not adapter.attached:
-            adapter.attach(backbone)
-        self.backbone = backbone
+    def __init__(self, backbone: Backbone | DiffusionPipeline, adapter: AdaptEditAdapter) -> None:
+        self.backbone: Backbone = (
+            DiffusersBackbone(backbone) if isinstance(backbone, DiffusionPipeline) else backbone
+        )
         self.adapter = adapter
-        for model in self._models():
-            model.eval()
+        if not adapter.attached:
+            adapter.attach(self.backbone)
+        for part in (adapter, self.backbone, self.backbone.transformer):
+            if isinstance(part, nn.Module):
+                part.eval()
 
     @classmethod
-    def from_pretrained(cls, name: str | Path) -> AdaptEditPipeline:
-        """The embedded editor "tiny", or a folder laid out as `weights/tiny` in this package.
+    def from_pretrained(
+        cls,
+        name: str | Path,
+        adapter: str | Path | None = None,
+        *,
+        torch_dtype: torch.dtype | None = None,
+        token: str | None = None,
+        revision: str | None = None,
+    ) -> AdaptEditPipeline:
+        """An editor from the Hugging Face hub or from a folder, on the CPU.
 
-        Raises AdaptEditError for another name.
+        name: a diffusers editing pipeline as a hub id or a folder; "tiny", the embedded editor; or a folder
+            laid out as `weights/tiny` in this package.
+        adapter: a folder or a hub id. "tiny" and its like have their own.
+        torch_dtype: of a diffusers pipeline and its adapter, bfloat16 by default; float16 overflows in them.
+        token, revision: for the hub; `revision` is the editor's.
+
+        Raises AdaptEditError if there is no such editor, it cannot be fetched or cannot edit, or the adapter
+        is missing or made for another one.
         """
-        folder = tiny.WEIGHTS if name == "tiny" else Path(name)
-        if name != "tiny" and not (folder / "adapter").is_dir():
-            raise AdaptEditError(
-                f"no editor is named {str(name)!r}; use 'tiny', or a folder with an editor and its adapter"
-            )
-        return cls(tiny.load(folder), AdaptEditAdapter.from_pretrained(folder / "adapter").float())
+        return cls(*load.editor(name, adapter, torch_dtype=torch_dtype, token=token, revision=revision))
 
     def to(self, device: torch.device | str) -> AdaptEditPipeline:
         """Moves all models; returns self."""
-        for model in self._models():
-            model.to(device)
+        self.backbone.to(device)
+        self.adapter.to(device)
         return self
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def predict_region(self, image: Editable, prompt: str, *, threshold: float = 0.5) -> Region:
         """Where `prompt` would edit `image`: a soft region of the picture's size.
 
@@ -82,9 +97,10 @@ class AdaptEditPipeline:
         """
         _check_prompt(prompt)
         picture = _as_picture(image)
-        pixels = self._pixels(picture.rgb)
-        states = self.backbone.encode_prompt(pixels, [prompt])
-        probability = self.adapter.predict_region(states, pixels)[0]
+        seen = resize(picture.rgb, self.backbone.working_size(picture.size))
+        states = self.backbone.features(seen, prompt)
+        self.adapter.to(self.backbone.device)
+        probability = self.adapter.predict_region(states, to_tensor(seen))[0]
         share = (probability >= 0.5).float().mean()
         if probability.max() < threshold or share < SMALLEST_SHARE:
             raise RegionNotFound(
@@ -93,7 +109,7 @@ class AdaptEditPipeline:
             )
         return Region.from_array(probability.cpu().numpy()).resize(picture.size)
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def __call__(
         self,
         image: Editable | Sequence[Editable],
@@ -101,11 +117,12 @@ class AdaptEditPipeline:
         region: Region | Sequence[Region | None] | None = None,
         *,
         preserve: Preserve = "exact",
-        num_inference_steps: int = 1,
+        num_inference_steps: int | None = None,
         seed: int | None = None,
         generator: torch.Generator | None = None,
         on_step: OnStep | None = None,
         threshold: float = 0.5,
+        **options: Any,
     ) -> EditOutput:
         """Edits one picture, or a list of pictures with a list of as many prompts.
 
@@ -113,9 +130,12 @@ class AdaptEditPipeline:
         preserve: what holds outside the region. "exact": its pixels are the input's own, bit for bit;
             "latent": its tokens follow the source's own path to the end; "soft": only what the adapter's
             gates and training give (paper). Beyond the crop around the region all three keep the input.
+        num_inference_steps: the editor's own default where None; 1 for "tiny".
         seed: the noise of every picture. Where None, drawn for each (from `generator`), and reported.
         on_step: called with (steps done, steps in all), for each picture anew.
         threshold: see `predict_region`.
+        options: what else the diffusers pipeline takes, such as `guidance_scale` (of whatever kind its
+            guidance is), `negative_prompt`, or `references`, more pictures for those that see several.
 
         Raises AdaptEditError for bad input, RegionNotFound if there is nothing to edit.
         """
@@ -123,7 +143,7 @@ class AdaptEditPipeline:
             raise AdaptEditError(
                 f"preserve={preserve!r} is not known; use one of {', '.join(get_args(Preserve))}"
             )
-        if num_inference_steps < 1:
+        if num_inference_steps is not None and num_inference_steps < 1:
             raise AdaptEditError(f"num_inference_steps is {num_inference_steps}; give 1 or more")
         jobs = _pair_up(image, prompt, region)
         seeds = [seed] * len(jobs) if seed is not None else _draw_seeds(len(jobs), generator)
@@ -131,69 +151,35 @@ class AdaptEditPipeline:
         images, regions = [], []
         for (picture, words, where), its_seed in zip(jobs, seeds, strict=True):
             where = where or self.predict_region(picture, words, threshold=threshold)
-            noise = torch.Generator().manual_seed(its_seed)
-            edited = self._edit(picture.rgb, words, where, preserve, num_inference_steps, noise, on_step)
-            images.append(picture.restore(edited))
+            arguments = options | {
+                "num_inference_steps": num_inference_steps,
+                "generator": torch.Generator().manual_seed(its_seed),
+                "on_step": on_step,
+            }
+            images.append(picture.restore(self._edit(picture.rgb, words, where, preserve, arguments)))
             regions.append(where)
         return EditOutput(images, regions, seeds)
 
     def _edit(
-        self,
-        source: Image.Image,
-        prompt: str,
-        region: Region,
-        preserve: Preserve,
-        num_inference_steps: int,
-        generator: torch.Generator,
-        on_step: OnStep | None,
+        self, source: Image.Image, prompt: str, region: Region, preserve: Preserve, arguments: dict[str, Any]
     ) -> Image.Image:
-        """Crop around the region, edit the crop at the working resolution, put it back."""
-        backbone, square = self.backbone, (self.backbone.resolution, self.backbone.resolution)
+        """Crop around the region, edit the crop at its working size, put it back."""
         alpha = exact_alpha(region, _feather(region))
-        box = crop_box(alpha, size=source.size, minimum=backbone.resolution)
-        pixels, local = self._pixels(source.crop(box)), region.crop(box).resize(square)
+        box = crop_box(alpha, size=source.size, minimum=min(self.backbone.working_size((1, 1))))
+        size = self.backbone.working_size((box[2] - box[0], box[3] - box[1]))
+        crop, local = resize(source.crop(box), size), region.crop(box).resize(size)
 
-        states = backbone.encode_prompt(pixels, [prompt])
-        source_latents = backbone.encode_image(pixels)
-        constrain = None
-        if preserve == "latent":
-            inside = _tokens_inside(local, backbone.grid)
-            constrain = follow_source_outside(source_latents, inside.to(source_latents.device))
+        self.adapter.to(self.backbone.device)
         with self.adapter.region(local):
-            latents = denoise(
-                backbone,
-                source_latents,
-                states,
-                num_inference_steps=num_inference_steps,
-                generator=generator,
-                on_step=on_step,
-                constrain=constrain,
-            )
-        edited = to_pil(backbone.decode_latents(latents)[0])
-        unedited = to_pil(backbone.decode_latents(source_latents)[0])
+            edited = self.backbone.edit(crop, prompt, local, follow_source=preserve == "latent", **arguments)
         seen = alpha if preserve == "exact" else Region.from_box(box, source.size)
-        return stitch(source, edited, box, seen, reference=unedited)
-
-    def _pixels(self, rgb: Image.Image) -> Tensor:
-        """PIL RGB of any size -> (1, 3, R, R) in [0, 1] at the working resolution, on the model's device."""
-        square = resize(rgb, (self.backbone.resolution, self.backbone.resolution))
-        return to_tensor(square).to(next(self.backbone.transformer.parameters()).device)
-
-    def _models(self) -> list[nn.Module]:
-        parts = (self.adapter, self.backbone, *vars(self.backbone).values())
-        return [part for part in parts if isinstance(part, nn.Module)]
+        return stitch(source, edited.image, box, seen, reference=edited.reconstruction)
 
 
 def _feather(region: Region) -> float:
     """Width of the soft edge in pixels: a twentieth of the region's longer side, 2 to 16 (our choice)."""
     left, top, right, bottom = region.bbox(float(region.mask.max()) / 2) or (0, 0, *region.size)
     return float(min(max(max(right - left, bottom - top) / 20, 2), 16))
-
-
-def _tokens_inside(region: Region, grid: tuple[int, int]) -> Tensor:
-    """(1, N) bool: tokens that hold a pixel of the region, which is one of at least half its maximum."""
-    mask = torch.tensor(region.mask)[None, None]
-    return F.adaptive_max_pool2d(mask, grid).flatten(1) >= mask.max() / 2
 
 
 def _pair_up(image: Any, prompt: Any, region: Any) -> list[tuple[Picture, str, Region | None]]:

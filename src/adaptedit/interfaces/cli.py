@@ -28,6 +28,13 @@ Preserve = Literal["exact", "latent", "soft"]
 ImagePath = Annotated[
     Path, typer.Argument(metavar="IMAGE", help="The picture: PNG, JPEG, WebP, BMP or TIFF.")
 ]
+BackboneName = Annotated[
+    str, typer.Option("--backbone", help="The editor: tiny, a folder, or a hub id of a diffusers pipeline.")
+]
+AdapterName = Annotated[
+    str | None,
+    typer.Option("--adapter", help="Its adapter: a folder or a hub id.", show_default="tiny's own"),
+]
 Instruction = Annotated[str, typer.Argument(metavar="INSTRUCTION", help="What to do: remove the apple.")]
 
 app = typer.Typer(
@@ -73,7 +80,9 @@ def edit(
     preserve: Annotated[
         Preserve, typer.Option(help="Outside the region: keep the pixels, keep the latents, or neither.")
     ] = "exact",
-    steps: Annotated[int, typer.Option(min=1, help="Denoising steps.")] = 1,
+    steps: Annotated[
+        int | None, typer.Option(min=1, help="Denoising steps.", show_default="the editor's own")
+    ] = None,
     seed: Annotated[
         int | None,
         typer.Option(min=0, max=2**63 - 1, help="Gives the same result again.", show_default="drawn"),
@@ -84,6 +93,8 @@ def edit(
     sheet: Annotated[
         Path | None, typer.Option(help="Also write source, region and result side by side.")
     ] = None,
+    backbone: BackboneName = "tiny",
+    adapter: AdapterName = None,
 ) -> None:
     """Edit IMAGE as INSTRUCTION says."""
     started = time.perf_counter()
@@ -94,8 +105,8 @@ def edit(
         _check_outputs([out, sheet], masks=[save_region])
         given = _load_region(region, polarity, picture.size) if region else None
 
-        stage("loading tiny")
-        pipe = _load_pipeline()
+        stage(f"loading {backbone}")
+        pipe = _load_pipeline(backbone, adapter)
         from adaptedit.editing.images import save
         from adaptedit.editing.sheet import sheet as draw_sheet
 
@@ -131,6 +142,8 @@ def region(
     overlay: Annotated[
         Path | None, typer.Option(help="Also write IMAGE with the region drawn on it.")
     ] = None,
+    backbone: BackboneName = "tiny",
+    adapter: AdapterName = None,
 ) -> None:
     """Show where INSTRUCTION would edit IMAGE; the mask can be changed and given to `edit --region`."""
     started = time.perf_counter()
@@ -139,8 +152,8 @@ def region(
         picture = _open(image, instruction)
         _check_outputs([overlay], masks=[out])
 
-        stage("loading tiny")
-        pipe = _load_pipeline()
+        stage(f"loading {backbone}")
+        pipe = _load_pipeline(backbone, adapter)
         from adaptedit.editing.images import save
 
         stage("finding the region")
@@ -190,11 +203,15 @@ def _check_outputs(pictures: list[Path | None], masks: list[Path | None]) -> Non
         raise AdaptEditError("two outputs have the same name; give each its own")
 
 
-def _load_pipeline() -> AdaptEditPipeline:
+def _load_pipeline(backbone: str, adapter: str | None) -> AdaptEditPipeline:
+    """On the GPU if there is one, but for tiny, which needs none."""
     quiet()
+    import torch
+
     from adaptedit.editing.pipeline import AdaptEditPipeline
 
-    return AdaptEditPipeline.from_pretrained("tiny")
+    pipe = AdaptEditPipeline.from_pretrained(backbone, adapter)
+    return pipe.to("cuda") if backbone != "tiny" and torch.cuda.is_available() else pipe
 
 
 def _report(paths: list[Path | None], facts: str, started: float) -> None:

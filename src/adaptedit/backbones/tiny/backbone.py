@@ -9,15 +9,19 @@ from typing import Any
 
 import torch
 from diffusers import QwenImageTransformer2DModel
+from PIL import Image
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
-from adaptedit.backbones.base import PromptStates
+from adaptedit.backbones.base import Edited, OnStep, PromptStates, tokens_inside
+from adaptedit.backbones.denoise import denoise, follow_source_outside
 from adaptedit.backbones.tiny.codec import BlockDCT
 from adaptedit.backbones.tiny.encoder import EncoderConfig, VLEncoder
 from adaptedit.backbones.tiny.text import TextEncoder
 from adaptedit.errors import AdaptEditError
 from adaptedit.files import write_atomically
+from adaptedit.pixels import to_pil, to_tensor
+from adaptedit.region import Region, Size
 
 WEIGHTS = Path(__file__).parents[2] / "weights" / "tiny"
 _POSITION_CHANNELS = 32  # sin/cos of a token's place, appended to its latent
@@ -61,13 +65,54 @@ class TinyBackbone(nn.Module):
         self.text = TextEncoder()
         self.register_buffer("position", _positions(*self.grid), persistent=False)
 
+    @property
+    def device(self) -> torch.device:
+        return self.position.device
+
+    def working_size(self, size: Size) -> Size:
+        return self.resolution, self.resolution
+
+    def features(self, image: Image.Image, prompt: str) -> PromptStates:
+        return self.encode_prompt(to_tensor(image).to(self.device), [prompt])
+
+    def edit(
+        self,
+        image: Image.Image,
+        prompt: str,
+        region: Region,
+        *,
+        follow_source: bool = False,
+        num_inference_steps: int | None = None,
+        generator: torch.Generator | None = None,
+        on_step: OnStep | None = None,
+        **options: Any,
+    ) -> Edited:
+        """In one step unless told otherwise. It has no options."""
+        if options:
+            raise AdaptEditError(f"tiny has no option {', '.join(sorted(options))}; leave it out")
+        pixels = to_tensor(image).to(self.device)
+        states, source = self.encode_prompt(pixels, [prompt]), self.encode_image(pixels)
+        inside = tokens_inside(region, self.grid).to(source.device)
+        latents = denoise(
+            lambda latents, t: self.velocity(latents, source, states, t),
+            source,
+            num_inference_steps=num_inference_steps or 1,
+            generator=generator,
+            on_step=on_step,
+            constrain=follow_source_outside(source, inside) if follow_source else None,
+        )
+        return Edited(to_pil(self.decode_latents(latents)[0]), to_pil(self.decode_latents(source)[0]))
+
     def encode_image(self, pixels: Tensor) -> Tensor:
+        """(B, 3, H, W) in [0, 1] -> (B, N, C)."""
         return self.codec.encode(pixels)
 
     def decode_latents(self, latents: Tensor) -> Tensor:
+        """(B, N, C) -> (B, 3, H, W), about [0, 1], not clamped."""
         return self.codec.decode(latents, self.grid)
 
     def encode_prompt(self, pixels: Tensor, prompts: list[str]) -> PromptStates:
+        """Pictures (B, 3, H, W) in [0, 1] and their B instructions -> states."""
         text, mask = self.text(prompts)
         states, mask = self.encoder(pixels, text, mask)
         return PromptStates(states, mask, self.grid[0] * self.grid[1])
@@ -95,6 +140,7 @@ class TinyBackbone(nn.Module):
     def velocity(
         self, latents: Tensor, source_latents: Tensor, states: PromptStates, timestep: Tensor
     ) -> Tensor:
+        """Latents (B, N, C) at `timestep` (B,) in [0, 1] -> velocity (B, N, C)."""
         target = source_latents + self.predict_change(latents, source_latents, states, timestep)
         return (latents - target) / timestep.clamp(min=_SMALLEST_T)[:, None, None]
 

@@ -1,4 +1,8 @@
-"""From noise to edited latents: a plain Euler loop over the frozen editor's velocity."""
+"""From noise to edited latents: a plain Euler loop over a velocity, and the path of what is not edited.
+
+Latents are packed tokens (B, N, C), `latents_t = (1 - t) * target + t * noise` (rectified flow), so the
+velocity is d latents / d t and t = 1 is pure noise.
+"""
 
 from __future__ import annotations
 
@@ -8,28 +12,26 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-from adaptedit.backbones.base import Backbone, PromptStates
+from adaptedit.backbones.base import OnStep
 
-OnStep = Callable[[int, int], None]  # (steps done, steps in all)
+Velocity = Callable[[Tensor, Tensor], Tensor]  # (latents (B, N, C), t (B,)) -> (B, N, C)
 Constrain = Callable[[Tensor, Tensor, Tensor], Tensor]  # (latents_t, noise, t) -> latents_t
 
 
 def denoise(
-    backbone: Backbone,
+    velocity: Velocity,
     source_latents: Tensor,
-    states: PromptStates,
     *,
     num_inference_steps: int,
     generator: torch.Generator | None = None,
     on_step: OnStep | None = None,
     constrain: Constrain | None = None,
 ) -> Tensor:
-    """Integrate d latents / d t = velocity from t = 1 (noise) to t = 0 (the edited picture) in equal steps.
+    """Integrate from t = 1 (noise) to t = 0 (the edited picture) in equal steps.
 
     source_latents: (B, N, C), the picture to edit; the result has its shape, dtype and device.
     generator: draws the noise on its own device, so one seed means one result wherever the model runs.
     constrain: after every step may replace the latents, given the loop's own noise and the new t.
-    Source: rectified flow, `latents_t = (1 - t) * target + t * noise`.
     """
     noise_device = generator.device if generator is not None else source_latents.device
     noise = torch.randn(source_latents.shape, generator=generator, device=noise_device).to(source_latents)
@@ -37,8 +39,7 @@ def denoise(
 
     latents = noise
     for step, (t, t_next) in enumerate(pairwise(times), start=1):
-        velocity = backbone.velocity(latents, source_latents, states, t.expand(len(latents)))
-        latents = latents + (t_next - t) * velocity
+        latents = latents + (t_next - t) * velocity(latents, t.expand(len(latents)))
         if constrain is not None:
             latents = constrain(latents, noise, t_next)
         if on_step is not None:

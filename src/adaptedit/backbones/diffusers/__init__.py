@@ -1,0 +1,5 @@
+"""The `Backbone` around an unmodified diffusers editing pipeline."""
+
+from .backbone import DiffusersBackbone
+
+__all__ = ["DiffusersBackbone"]
