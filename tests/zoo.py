@@ -239,8 +239,13 @@ def make(name: str) -> Case:
     torch.manual_seed(0)
     case = ZOO[name]()
     case.model.eval()
-    with torch.no_grad():  # what is initialised to zero or left empty would hide an adapter's effect
-        for parameter in case.model.parameters():
-            if not parameter.isfinite().all() or not parameter.any():
-                parameter.normal_(std=0.05)
+    wake(case.model)
     return case
+
+
+@torch.no_grad()
+def wake(model: torch.nn.Module) -> None:
+    """Fill what is initialised to zero or left empty: it would hide an adapter's effect."""
+    for parameter in model.parameters():
+        if not parameter.isfinite().all() or not parameter.any():
+            parameter.normal_(std=0.05)

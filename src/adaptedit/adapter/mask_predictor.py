@@ -113,9 +113,10 @@ class ConvHead(nn.Module):
     def forward(self, x: Tensor, guide: Tensor) -> Tensor:
         size = guide.shape[-2:]
         resolution = x.shape[-1] * 2 ** len(self.stages)
-        detail = 2 * guide.to(x) - 1
+        detail = 2 * guide.to(x.device, torch.float32) - 1  # resized in float32: a CPU does it in no other
         if size != (resolution, resolution):
             detail = F.interpolate(detail, size=(resolution, resolution), mode="bilinear", antialias=True)
+        detail = detail.to(x)
         x, detail = (t.contiguous(memory_format=torch.channels_last) for t in (x, detail))  # faster on a CPU
         details = []
         for conv in self.guide:

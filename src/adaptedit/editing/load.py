@@ -121,7 +121,8 @@ def _explain(name: str, error: BaseException) -> str:
             "go online once, or give the path of a downloaded copy"
         )
     if among(ImportError):
-        return f"{name} cannot be loaded: {_first_line(error)}; pip install what is missing"
+        missing = next(one for one in chain if isinstance(one, ImportError))
+        return f"{name} cannot be loaded: {_first_line(missing)}; pip install what is missing"
     if among(errors.EntryNotFoundError) or "model_index.json" in str(error):
         return f"{name} holds no diffusers pipeline (model_index.json is missing); give one that does"
     return f"{name} cannot be loaded: {_first_line(error)}"

@@ -65,7 +65,7 @@ class DiffusersBackbone:
 
     def features(self, image: Image.Image, prompt: str) -> PromptStates:
         """Vision-language states where the pipeline has them, else the DiT's own; see features.py."""
-        arguments = self._arguments(image, prompt, Image.new("L", image.size))
+        arguments = dict(self.editor.defaults) | self._arguments(image, prompt, Image.new("L", image.size))
         arguments |= {"num_inference_steps": 2, "generator": torch.Generator().manual_seed(0)}
 
         def run() -> None:

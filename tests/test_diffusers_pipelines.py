@@ -1,0 +1,285 @@
+"""AdaptEdit around the real pipeline classes of diffusers, with tiny random weights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import diffusers
+import numpy as np
+import pytest
+import torch
+from huggingface_hub import errors
+from PIL import Image
+from torch import Tensor
+
+import tiny_pipelines
+from adaptedit.adapter.model import AdaptEditAdapter
+from adaptedit.backbones.diffusers import DiffusersBackbone
+from adaptedit.editing import load
+from adaptedit.editing.pipeline import AdaptEditPipeline
+from adaptedit.errors import AdaptEditError
+from adaptedit.region import Region
+from tiny_pipelines import build
+
+PROMPT = "make the apple red"
+STEPS = 2
+SEVERAL = ("qwen-edit-2511", "flux2-klein")
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    tiny_pipelines.shrink(monkeypatch)
+
+
+@pytest.fixture(params=tiny_pipelines.PIPELINES)
+def name(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+def adapter_for(pipe: Any, *, awake: bool = True) -> AdaptEditAdapter:
+    """Its predictor is sure that the whole picture is meant."""
+    torch.manual_seed(2)
+    adapter = AdaptEditAdapter.for_backbone(pipe, "small", backbone_name="random")
+    torch.nn.init.constant_(adapter.mask_predictor.head.logit.bias, 9)
+    if awake:
+        for block in adapter.blocks:
+            torch.nn.init.normal_(block.ffn[-1].weight, std=0.5)
+    return adapter
+
+
+def editor(name: str, *, awake: bool = True) -> AdaptEditPipeline:
+    pipe = build(name)
+    return AdaptEditPipeline(pipe, adapter_for(pipe, awake=awake))
+
+
+def picture(size: tuple[int, int] = (120, 90)) -> Image.Image:
+    generator = np.random.default_rng(0)
+    return Image.fromarray(generator.integers(0, 256, (size[1], size[0], 3), dtype=np.uint8))
+
+
+def seed(value: int = 1) -> torch.Generator:
+    return torch.Generator().manual_seed(value)
+
+
+def at_work(edit: AdaptEditPipeline) -> tuple[Image.Image, Region]:
+    """A picture at working size, and the region of its left half."""
+    size = edit.backbone.working_size((120, 90))
+    return picture(size), Region.from_box((0, 0, size[0] // 2, size[1]), size)
+
+
+def same(one: Image.Image, other: Image.Image) -> bool:
+    return one.size == other.size and bool((np.asarray(one) == np.asarray(other)).all())
+
+
+def test_a_fresh_adapter_gives_the_pipelines_own_picture(name: str) -> None:
+    edit = editor(name, awake=False)
+    image, region = at_work(edit)
+    with edit.adapter.region(region), torch.no_grad():
+        ours = edit.backbone.edit(image, PROMPT, region, num_inference_steps=STEPS, generator=seed())
+    width, height = image.size
+    sides = {} if name == "longcat" else {"width": width, "height": height}
+    if name == "flux-fill":
+        sides["mask_image"] = Image.fromarray((region.mask * 255).astype("uint8"))
+    elif name == "kontext":
+        sides["max_area"] = width * height
+    elif name.startswith("qwen"):
+        sides["negative_prompt"] = " "
+    plain = build(name)(image=image, prompt=PROMPT, num_inference_steps=STEPS, generator=seed(), **sides)
+    assert same(ours.image, plain.images[0])
+
+
+def test_the_adapter_speaks_and_the_outside_keeps_its_bits(name: str) -> None:
+    edit, frozen = editor(name), editor(name, awake=False)
+    image = picture((150, 70))
+    region = Region.from_box((20, 10, 60, 50), image.size)
+    options: dict[str, Any] = {"region": region, "seed": 1, "num_inference_steps": STEPS}
+    exact = edit(image, PROMPT, **options).images[0]
+    outside = np.ones((70, 150), bool)
+    outside[10 - 7 : 50 + 7, 20 - 7 : 60 + 7] = False  # the feather's width
+    assert exact.size == image.size
+    assert (np.asarray(exact)[outside] == np.asarray(image)[outside]).all()
+    assert not same(exact, frozen(image, PROMPT, **options).images[0])
+    assert same(exact, edit(image, PROMPT, **options).images[0])
+
+
+def test_latent_preservation_ends_on_the_source(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    edit = editor(name)
+    image, region = at_work(edit)
+    seen: list[Tensor] = []
+    decode = edit.backbone.pipe.vae.decode  # type: ignore[attr-defined]
+    monkeypatch.setattr(
+        edit.backbone.pipe.vae,  # type: ignore[attr-defined]
+        "decode",
+        lambda latents, **kwargs: seen.append(latents) or decode(latents, **kwargs),
+    )
+    for follow in (True, False):
+        with edit.adapter.region(region), torch.no_grad():
+            edit.backbone.edit(
+                image, PROMPT, region, follow_source=follow, num_inference_steps=STEPS, generator=seed()
+            )
+        source, edited = (latents.reshape(*latents.shape[:2], *latents.shape[-2:]) for latents in seen[-2:])
+        half = source.shape[-1] // 2 + 1
+        away = (source - edited)[..., half:].abs().max()
+        assert away < 1e-4 if follow else away > 0.05
+        assert not torch.allclose(source[..., : half - 1], edited[..., : half - 1], atol=0.05)
+
+
+def test_the_region_is_found_in_the_pipelines_own_states(name: str) -> None:
+    edit = editor(name)
+    region = edit.predict_region(picture(), PROMPT)
+    assert region.size == (120, 90)
+    states = edit.backbone.features(at_work(edit)[0], PROMPT)
+    again = edit.backbone.features(at_work(edit)[0], PROMPT)
+    other = edit.backbone.features(at_work(edit)[0], "remove the pear")
+    assert torch.equal(states.hidden_states, again.hidden_states)
+    words = slice(states.num_image_tokens, None)
+    assert states.hidden_states.shape[1] != other.hidden_states.shape[1] or not torch.equal(
+        states.hidden_states[:, words], other.hidden_states[:, words]
+    )
+    inverse = Image.eval(at_work(edit)[0], lambda value: 255 - value)
+    inverted = edit.backbone.features(inverse, PROMPT)
+    seen = slice(0, states.num_image_tokens)
+    assert not torch.equal(states.hidden_states[:, seen], inverted.hidden_states[:, seen])
+
+
+def test_a_saved_editor_loads_as_the_same_editor(name: str, tmp_path: Path) -> None:
+    edit = editor(name)
+    edit.backbone.pipe.save_pretrained(tmp_path / "editor")  # type: ignore[attr-defined]
+    edit.adapter.save_pretrained(tmp_path / "adapter")
+    loaded = AdaptEditPipeline.from_pretrained(
+        tmp_path / "editor", tmp_path / "adapter", torch_dtype=torch.float32
+    )
+    options: dict[str, Any] = {"seed": 1, "num_inference_steps": STEPS, "preserve": "soft"}
+    before, after = (
+        np.asarray(one(picture(), PROMPT, **options).images[0]).astype(int) for one in (edit, loaded)
+    )
+    assert abs(after - before).max() <= 1  # a file's weights lie at other addresses: CPU kernels round anew
+    assert all(
+        torch.equal(weight, loaded.backbone.transformer.state_dict()[key])
+        for key, weight in edit.backbone.transformer.state_dict().items()
+    )
+
+
+def test_guidance_has_one_name(name: str) -> None:
+    edit = editor(name)
+    image, region = at_work(edit)
+
+    def result(**options: Any) -> Image.Image:
+        options |= {"num_inference_steps": STEPS, "generator": seed()}
+        with edit.adapter.region(region), torch.no_grad():
+            return edit.backbone.edit(image, PROMPT, region, **options).image
+
+    usual = result()
+    assert same(usual, result())
+    assert not same(usual, result(guidance_scale=9.0))
+    if name in ("qwen-edit", "qwen-edit-2511", "longcat"):
+        guided = result(negative_prompt="a pear, blue", guidance_scale=9.0)
+        assert not same(guided, result(guidance_scale=9.0))
+        assert not same(guided, result(guidance_scale=1.0))  # 1 turns it off
+    with pytest.raises(AdaptEditError, match="has no option strenth; it has .*guidance_scale"):
+        edit(image, PROMPT, region=region, strenth=1)
+
+
+def test_several_pictures_a_prompt(name: str) -> None:
+    edit = editor(name)
+    image, region = at_work(edit)
+    options: dict[str, Any] = {"region": region, "seed": 1, "num_inference_steps": STEPS, "preserve": "soft"}
+    if name not in SEVERAL:
+        with pytest.raises(AdaptEditError, match="one picture only"):
+            edit(image, PROMPT, references=[picture()], **options)
+        return
+    alone = edit(image, PROMPT, **options).images[0]
+    together = edit(image, PROMPT, references=[picture((80, 80))], **options).images[0]
+    assert together.size == alone.size and not same(together, alone)
+
+
+def test_steps_are_reported(name: str) -> None:
+    edit, seen = editor(name), []
+    image, region = at_work(edit)
+    edit(image, PROMPT, region=region, num_inference_steps=3, on_step=lambda *step: seen.append(step))
+    assert seen == [(1, 3), (2, 3), (3, 3)]
+
+
+def test_half_precision_is_refused_and_bfloat16_works(name: str) -> None:
+    pipe = build(name).to(torch.bfloat16)
+    out = AdaptEditPipeline(pipe, adapter_for(pipe).bfloat16())(picture(), PROMPT, num_inference_steps=1)
+    assert out.images[0].size == (120, 90)
+    with pytest.raises(AdaptEditError, match="overflow in float16; use torch_dtype=torch.bfloat16"):
+        DiffusersBackbone(build(name).to(torch.float16))
+
+
+# -- what can go wrong on the way from a name to an editor
+
+
+def saved(tmp_path: Path) -> tuple[Path, Path]:
+    pipe = build("kontext")
+    pipe.save_pretrained(tmp_path / "editor")
+    adapter_for(pipe).save_pretrained(tmp_path / "adapter")
+    return tmp_path / "editor", tmp_path / "adapter"
+
+
+def test_what_cannot_be_loaded_is_refused_in_one_line(tmp_path: Path) -> None:
+    folder, adapter = saved(tmp_path)
+    with pytest.raises(AdaptEditError, match="needs an adapter"):
+        AdaptEditPipeline.from_pretrained(folder)
+    with pytest.raises(AdaptEditError, match="overflow in float16"):
+        AdaptEditPipeline.from_pretrained(folder, adapter, torch_dtype=torch.float16)
+    index = folder / "model_index.json"
+    text = index.read_text()
+    for wrong, message in (
+        ("FluxPipeline", "FluxPipeline is not a pipeline that edits; those that do: .*FluxKontextPipeline"),
+        ("Flux9EditPipeline", f"needs Flux9EditPipeline, which diffusers {diffusers.__version__} .* upgrade"),
+    ):
+        index.write_text(text.replace("FluxKontextPipeline", wrong))
+        with pytest.raises(AdaptEditError, match=message):
+            AdaptEditPipeline.from_pretrained(folder, adapter)
+    index.unlink()
+    with pytest.raises(AdaptEditError, match="no diffusers pipeline"):
+        AdaptEditPipeline.from_pretrained(folder, adapter)
+
+
+def test_an_adapter_for_another_backbone_is_refused_before_the_weights_are_read(tmp_path: Path) -> None:
+    folder, _ = saved(tmp_path)
+    adapter_for(build("qwen-edit")).save_pretrained(tmp_path / "other")
+    (folder / "transformer" / "diffusion_pytorch_model.safetensors").unlink()
+    message = "made for QwenImageTransformer2DModel 'random', .* has a FluxTransformer2DModel"
+    with pytest.raises(AdaptEditError, match=message):
+        AdaptEditPipeline.from_pretrained(folder, tmp_path / "other")
+
+
+def _response(status: int) -> Any:
+    request = SimpleNamespace(url="https://huggingface.co/x/y")
+    return SimpleNamespace(status_code=status, headers={}, request=request)
+
+
+REFUSALS: list[tuple[Any, str]] = [
+    (lambda: errors.GatedRepoError("no", response=_response(403)), "is gated: accept its terms .*token="),
+    (lambda: errors.RepositoryNotFoundError("no", response=_response(404)), "neither a folder nor on the"),
+    (lambda: errors.RevisionNotFoundError("no", response=_response(404)), "no such revision"),
+    (lambda: errors.LocalEntryNotFoundError("no"), "cannot be reached; go online once"),
+    (lambda: ImportError("it needs sentencepiece\n and more"), "needs sentencepiece; pip install"),
+]
+
+
+@pytest.mark.parametrize("error, message", REFUSALS)
+def test_what_the_hub_refuses_is_said_in_one_line(
+    error: Any, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, adapter = saved(tmp_path)
+
+    def refuse(*_: Any, **__: Any) -> None:
+        raise OSError("diffusers' own words") from error()
+
+    monkeypatch.setattr(load.diffusers.DiffusionPipeline, "load_config", refuse)
+    with pytest.raises(AdaptEditError, match=message) as caught:
+        AdaptEditPipeline.from_pretrained("owner/name", adapter)
+    assert "\n" not in str(caught.value)
+
+
+def test_offline_without_a_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _, adapter = saved(tmp_path)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    with pytest.raises(AdaptEditError, match="owner/name is not on this machine"):
+        AdaptEditPipeline.from_pretrained("owner/name", adapter)
