@@ -35,6 +35,10 @@ class Condition:
     spatial: Tensor
     mask: Tensor
 
+    def part(self, start: int, stop: int) -> Condition:
+        """For tokens start..stop of the N only."""
+        return Condition(self.semantic, self.spatial[:, start:stop], self.mask[:, start:stop])
+
 
 class ConditionEncoder(nn.Module):
     """Instruction states and region -> `Condition` (the paper names the part; its layout is our choice)."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -44,6 +44,19 @@ class CallState:
     condition: Condition
     scale: float
     gates: dict[int, Tensor] = field(default_factory=dict)
+
+    def shard(self, rank: int, ranks: int, num_tokens: int) -> CallState:
+        """What one rank of a context-parallel group sees of it: its share of `num_tokens` and of the text."""
+        first, last = _share(num_tokens, rank, ranks)
+        start, stop = (min(max(end, first), last) for end in (self.start, self.start + self.length))
+        text_first, text_last = _share(self.num_text, rank, ranks)
+        return replace(
+            self,
+            start=start - first,
+            length=stop - start,
+            num_text=text_last - text_first,
+            condition=self.condition.part(start - self.start, stop - self.start),
+        )
 
 
 class Injection:
@@ -110,7 +123,12 @@ class Injection:
         arguments = self._signature.bind_partial(self.backbone, *args, **kwargs).arguments
         layout = self._spec.layout(self.backbone, arguments)
         condition = encode(layout, *self._spec.text(arguments))
-        self.state = CallState(layout.start, layout.length, layout.num_text, condition, scale)
+        state = CallState(layout.start, layout.length, layout.num_text, condition, scale)
+        parallel = getattr(self.backbone, "_parallel_config", None)
+        if parallel is not None and parallel.context_parallel_config is not None:
+            ranks = parallel.context_parallel_config._flattened_mesh
+            state = state.shard(ranks.get_local_rank(), ranks.size(), arguments["hidden_states"].shape[1])
+        self.state = state
 
 
 class _BlockHook(ModelHook):
@@ -125,7 +143,7 @@ class _BlockHook(ModelHook):
 
     def post_forward(self, module: nn.Module, output: Any) -> Any:
         state = self.injection.state
-        if state is None:
+        if state is None or state.length == 0:
             return output
         hidden_states = output if self.index is None else output[self.index]
         start = state.start + (state.num_text if self.text_first else 0)
@@ -136,6 +154,13 @@ class _BlockHook(ModelHook):
         if self.index is None:
             return adapted
         return (*output[: self.index], adapted, *output[self.index + 1 :])
+
+
+def _share(count: int, rank: int, ranks: int) -> tuple[int, int]:
+    """[first, last) of one rank's share, as torch.tensor_split cuts."""
+    each, more = divmod(count, ranks)
+    first = rank * each + min(rank, more)
+    return first, first + each + (rank < more)
 
 
 def _check_free(block: nn.Module) -> None:

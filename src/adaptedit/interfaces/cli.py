@@ -14,7 +14,7 @@ import typer
 
 from adaptedit import __version__
 from adaptedit.errors import AdaptEditError
-from adaptedit.interfaces import data_cli, evaluate_cli, train_cli
+from adaptedit.interfaces import data_cli, evaluate_cli, models_cli, train_cli
 from adaptedit.interfaces.terminal import OneLineErrors, quiet, stages
 
 if TYPE_CHECKING:
@@ -42,6 +42,7 @@ app = typer.Typer(
 )
 for name, commands in (("data", data_cli.app), ("train", train_cli.app), ("evaluate", evaluate_cli.app)):
     app.add_typer(commands, name=name)
+app.command()(models_cli.models)
 
 
 def main() -> None:
