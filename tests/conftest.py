@@ -17,6 +17,9 @@ from adaptedit.backbones.denoise import denoise, follow_source_outside
 from adaptedit.editing.pipeline import AdaptEditPipeline
 from adaptedit.pixels import to_pil, to_tensor
 from adaptedit.region import Region, Size
+from matrix_report import pytest_addoption, pytest_collection_modifyitems, pytest_terminal_summary
+
+__all__ = ["pytest_addoption", "pytest_collection_modifyitems", "pytest_terminal_summary"]
 
 PATCH = 16
 

@@ -55,6 +55,7 @@ def test_every_class_is_in_the_zoo() -> None:
     assert {type(zoo.make(name).model).__name__ for name in zoo.ZOO} == PATTERNS.keys()
 
 
+@pytest.mark.feature("off: same bits (float32, bfloat16)")
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @torch.no_grad()
 def test_frozen_paths_are_bit_identical(case: Case, dtype: torch.dtype) -> None:
@@ -76,6 +77,7 @@ def test_frozen_paths_are_bit_identical(case: Case, dtype: torch.dtype) -> None:
     assert torch.equal(output(case), frozen), "detached"
 
 
+@pytest.mark.feature("region on its tokens")
 @torch.no_grad()
 def test_the_region_lands_on_its_tokens(case: Case) -> None:
     """Only the last block speaks, and only inside: no attention follows that could carry it elsewhere."""
@@ -91,6 +93,7 @@ def test_the_region_lands_on_its_tokens(case: Case) -> None:
     assert torch.equal(changed, mask.bool())
 
 
+@pytest.mark.feature("gradient checkpointing")
 def test_gradients_reach_the_adapter_only(case: Case) -> None:
     adapter = adapter_for(case).attach(case.model)
 
@@ -112,6 +115,7 @@ def test_gradients_reach_the_adapter_only(case: Case) -> None:
     assert all(torch.equal(again[k], plain[k]) for k in plain)
 
 
+@pytest.mark.feature("batch, a region each")
 @torch.no_grad()
 def test_samples_with_their_own_regions_do_not_mix(case: Case) -> None:
     if case.batch == 1:

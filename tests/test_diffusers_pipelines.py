@@ -25,7 +25,7 @@ from tiny_pipelines import build
 
 PROMPT = "make the apple red"
 STEPS = 2
-SEVERAL = ("qwen-edit-2511", "flux2-klein")
+SEVERAL = ("qwen-edit-2511", "flux2")
 
 
 @pytest.fixture(autouse=True)
@@ -73,6 +73,7 @@ def same(one: Image.Image, other: Image.Image) -> bool:
     return one.size == other.size and bool((np.asarray(one) == np.asarray(other)).all())
 
 
+@pytest.mark.feature("diffusers pipeline: same picture")
 def test_a_fresh_adapter_gives_the_pipelines_own_picture(name: str) -> None:
     edit = editor(name, awake=False)
     image, region = at_work(edit)
@@ -104,6 +105,7 @@ def test_the_adapter_speaks_and_the_outside_keeps_its_bits(name: str) -> None:
     assert same(exact, edit(image, PROMPT, **options).images[0])
 
 
+@pytest.mark.feature("preserve: exact, latent, soft")
 def test_latent_preservation_ends_on_the_source(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     edit = editor(name)
     image, region = at_work(edit)
@@ -126,6 +128,7 @@ def test_latent_preservation_ends_on_the_source(name: str, monkeypatch: pytest.M
         assert not torch.allclose(source[..., : half - 1], edited[..., : half - 1], atol=0.05)
 
 
+@pytest.mark.feature("region found from its states")
 def test_the_region_is_found_in_the_pipelines_own_states(name: str) -> None:
     edit = editor(name)
     region = edit.predict_region(picture(), PROMPT)
@@ -144,6 +147,7 @@ def test_the_region_is_found_in_the_pipelines_own_states(name: str) -> None:
     assert not torch.equal(states.hidden_states[:, seen], inverted.hidden_states[:, seen])
 
 
+@pytest.mark.feature("save and load")
 def test_a_saved_editor_loads_as_the_same_editor(name: str, tmp_path: Path) -> None:
     edit = editor(name)
     edit.backbone.pipe.save_pretrained(tmp_path / "editor")  # type: ignore[attr-defined]
@@ -162,6 +166,7 @@ def test_a_saved_editor_loads_as_the_same_editor(name: str, tmp_path: Path) -> N
     )
 
 
+@pytest.mark.feature("guidance, negative prompt")
 def test_guidance_has_one_name(name: str) -> None:
     edit = editor(name)
     image, region = at_work(edit)
@@ -182,6 +187,7 @@ def test_guidance_has_one_name(name: str) -> None:
         edit(image, PROMPT, region=region, strenth=1)
 
 
+@pytest.mark.feature("several pictures a prompt")
 def test_several_pictures_a_prompt(name: str) -> None:
     edit = editor(name)
     image, region = at_work(edit)
@@ -189,10 +195,65 @@ def test_several_pictures_a_prompt(name: str) -> None:
     if name not in SEVERAL:
         with pytest.raises(AdaptEditError, match="one picture only"):
             edit(image, PROMPT, references=[picture()], **options)
-        return
+        pytest.skip("the pipeline takes one picture; more are refused")
     alone = edit(image, PROMPT, **options).images[0]
     together = edit(image, PROMPT, references=[picture((80, 80))], **options).images[0]
     assert together.size == alone.size and not same(together, alone)
+
+
+@pytest.mark.feature("few-step LoRA")
+def test_a_few_step_lora_before_and_after_the_adapter(name: str, tmp_path: Path) -> None:
+    peft = pytest.importorskip("peft")
+    teacher = build(name)
+    if not hasattr(teacher, "save_lora_weights"):
+        pytest.skip("diffusers gives this pipeline no LoRA")
+    torch.manual_seed(3)
+    teacher.transformer.add_adapter(peft.LoraConfig(r=4, target_modules=["to_q", "to_k"]))
+    for key, weight in teacher.transformer.named_parameters():
+        if "lora_" in key:
+            torch.nn.init.normal_(weight, std=0.2)
+    layers = peft.get_peft_model_state_dict(teacher.transformer)
+    type(teacher).save_lora_weights(tmp_path, transformer_lora_layers=layers)
+
+    options: dict[str, Any] = {"seed": 1, "num_inference_steps": 4, "preserve": "soft"}
+    after = editor(name)
+    without = after(picture(), PROMPT, **options).images[0]
+    after.backbone.pipe.load_lora_weights(tmp_path)  # type: ignore[attr-defined]
+    pipe = build(name)
+    pipe.load_lora_weights(tmp_path)
+    before = AdaptEditPipeline(pipe, adapter_for(pipe))
+    with_lora = before(picture(), PROMPT, **options).images[0]
+    assert same(with_lora, after(picture(), PROMPT, **options).images[0])
+    assert not same(with_lora, without)
+
+
+OFFLOADS: dict[str, Any] = {
+    "pipeline: model offload": lambda pipe: pipe.enable_model_cpu_offload(device="cpu"),
+    "pipeline: sequential offload": lambda pipe: pipe.enable_sequential_cpu_offload(device="cpu"),
+    "pipeline: group offload": lambda pipe: pipe.enable_group_offload(
+        torch.device("cpu"), offload_type="leaf_level"
+    ),
+}
+
+
+@pytest.mark.parametrize("feature", OFFLOADS)
+def test_offloading_a_pipeline(name: str, feature: str) -> None:
+    pytest.importorskip("accelerate")
+    plain = build(name)
+    image = picture(editor(name).backbone.working_size((120, 90)))
+    mask = {"mask_image": image.convert("L")} if name == "flux-fill" else {}
+    OFFLOADS[feature](plain)
+    try:
+        plain(image=image, prompt=PROMPT, num_inference_steps=1, **mask)
+    except Exception as error:
+        pytest.skip(f"fails without an adapter too: {error}".splitlines()[0])
+    options: dict[str, Any] = {"seed": 1, "num_inference_steps": STEPS, "preserve": "soft"}
+    expected = np.asarray(editor(name)(picture(), PROMPT, **options).images[0]).astype(int)
+    edit = editor(name)
+    OFFLOADS[feature](edit.backbone.pipe)  # type: ignore[attr-defined]
+    for _ in range(2):  # the hooks go and come back at each call's end
+        result = np.asarray(edit(picture(), PROMPT, **options).images[0]).astype(int)
+        assert abs(result - expected).max() <= 1
 
 
 def test_steps_are_reported(name: str) -> None:

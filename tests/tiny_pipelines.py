@@ -218,7 +218,7 @@ PIPELINES: dict[str, Callable[[], Any]] = {
     "qwen-edit-2511": lambda: _qwen(diffusers.QwenImageEditPlusPipeline, zero_cond_t=True),
     "kontext": lambda: _flux(diffusers.FluxKontextPipeline, 16),
     "flux-fill": lambda: _flux(diffusers.FluxFillPipeline, 16 + 16 + 4 * 64),
-    "flux2-klein": _klein,
+    "flux2": _klein,
     "longcat": _longcat,
 }
 

@@ -23,6 +23,8 @@ from diffusers import (
 )
 from torch import Tensor
 
+from adaptedit.backbones.patterns import blocks_of
+
 H, W = 4, 8  # the target's token grid, not square
 N = H * W
 TEXT, TEXT_DIM = 11, 24
@@ -249,3 +251,7 @@ def wake(model: torch.nn.Module) -> None:
     for parameter in model.parameters():
         if not parameter.isfinite().all() or not parameter.any():
             parameter.normal_(std=0.05)
+
+
+def blocks(model: torch.nn.Module) -> list[torch.nn.Module]:
+    return [block for _, block in blocks_of(model)]
