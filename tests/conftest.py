@@ -101,6 +101,14 @@ class FakeAdapter(nn.Module):
         self.seen.append(region)
         yield
 
+    @contextmanager
+    def disabled(self) -> Iterator[None]:
+        yield
+
+    @contextmanager
+    def record_gates(self) -> Iterator[list[Tensor]]:
+        yield []
+
 
 @pytest.fixture
 def pipe() -> AdaptEditPipeline:

@@ -34,12 +34,14 @@ Encode = Callable[[Layout, Tensor, "Tensor | None"], Condition]
 class CallState:
     """What the blocks need during one backbone call. Replaced at every call, never changed.
 
-    start, length: of the target in the image tokens. num_text: text tokens before those, where both are one.
+    start, length: of the target in the image tokens, a `grid` (h, w). num_text: text tokens before those,
+    where both are one.
     gates: filled only while gates are recorded, (B, N) by block index.
     """
 
     start: int
     length: int
+    grid: tuple[int, int]
     num_text: int
     condition: Condition
     scale: float
@@ -123,7 +125,9 @@ class Injection:
         arguments = self._signature.bind_partial(self.backbone, *args, **kwargs).arguments
         layout = self._spec.layout(self.backbone, arguments)
         condition = encode(layout, *self._spec.text(arguments))
-        state = CallState(layout.start, layout.length, layout.num_text, condition, scale)
+        state = CallState(
+            layout.start, layout.length, layout.grid, layout.num_text, condition, scale
+        )
         parallel = getattr(self.backbone, "_parallel_config", None)
         if parallel is not None and parallel.context_parallel_config is not None:
             ranks = parallel.context_parallel_config._flattened_mesh

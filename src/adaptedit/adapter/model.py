@@ -135,7 +135,7 @@ class AdaptEditAdapter(nn.Module):
         def hook_of(index: int) -> Any:
             def hook(_module: nn.Module, _args: tuple[Tensor, ...], gate: Tensor) -> None:
                 if self._injection is not None and self._injection.state is not None:
-                    record.add(self._injection.state.gates, index, gate)
+                    record.add(self._injection.state.gates, index, gate, self._injection.state.grid)
 
             return hook
 
@@ -221,15 +221,20 @@ class AdaptEditAdapter(nn.Module):
 
 
 class GateRecord(Sequence[Tensor]):
-    """One (num_blocks, B, N) tensor of gate values in (0, 1) for each adapted backbone call, in order."""
+    """One (num_blocks, B, N) tensor of gate values in (0, 1) for each adapted backbone call, in order.
+
+    grids: each call's token grid (h, w), with h * w = N, row by row.
+    """
 
     def __init__(self) -> None:
+        self.grids: list[tuple[int, int]] = []
         self._calls: list[dict[int, Tensor]] = []
 
-    def add(self, call: dict[int, Tensor], block: int, gate: Tensor) -> None:
+    def add(self, call: dict[int, Tensor], block: int, gate: Tensor, grid: tuple[int, int]) -> None:
         """`call` is one dict a backbone call; a block that is recomputed overwrites its own entry."""
         if not call:
             self._calls.append(call)
+            self.grids.append(grid)
         call[block] = gate.detach().squeeze(-1)
 
     def __len__(self) -> int:

@@ -1,0 +1,19 @@
+"""Packages of the `eval` extra, imported when they are needed."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+from adaptedit.errors import AdaptEditError
+
+
+def needed(module: str, what: str) -> Any:
+    """The module; AdaptEditError if its package is not installed. `what` starts the message."""
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        package = module.partition(".")[0]
+        raise AdaptEditError(
+            f"{what} needs {package} ({error}): pip install 'adaptedit[eval]' and try again"
+        ) from None

@@ -1,0 +1,133 @@
+"""Pictures and instructions of one's own: a metadata.jsonl beside the pictures.
+
+    adaptedit evaluate folder --data my/set --out DIR
+
+A line a sample, paths relative to the file:
+    {"file_name": "desk.jpg", "instruction": "remove the mug"}
+    {"file_name": "b.png", "instruction": "...", "target": "b-after.png", "mask": "b-mask.png",
+     "polarity": "white", "category": "remove", "source_caption": "...", "target_caption": "...", "id": "b"}
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from adaptedit.editing.images import Picture
+from adaptedit.errors import AdaptEditError
+from adaptedit.evaluation.sample import Sample
+from adaptedit.files import read_image
+from adaptedit.region import Region, Size
+
+# What of a mask is edited: white or black pixels, or transparent ones.
+POLARITIES: dict[str, Callable[[Image.Image, Size], Region]] = {
+    "white": Region.from_white_is_edit,
+    "black": Region.from_black_is_edit,
+    "transparent": Region.from_alpha,
+}
+TEXTS = ("instruction", "category", "source_caption", "target_caption")
+_FIT_FOR_A_FILE_NAME = re.compile(r"\w[\w.-]*")
+
+
+@dataclass(frozen=True)
+class Folder:
+    """Pictures are read when a sample is loaded; the source's transparency is left out."""
+
+    name: str
+    root: Path
+    records: dict[str, dict[str, str]]
+
+    @property
+    def chained(self) -> bool:
+        return False
+
+    @property
+    def sessions(self) -> list[list[str]]:
+        return [[one] for one in self.records]
+
+    def load(self, sample_id: str) -> Sample:
+        """AdaptEditError for a mask of another size than its source. A target may be of any size."""
+        record = self.records[sample_id]
+        try:
+            source = Picture.open(self.root / record["file_name"]).rgb
+            target = Picture.open(self.root / record["target"]).rgb if "target" in record else None
+            region = None
+            if "mask" in record:
+                mask = read_image(self.root / record["mask"])
+                region = POLARITIES[record["polarity"]](mask, source.size)
+        except AdaptEditError as error:
+            raise AdaptEditError(f"{self.name}, sample {sample_id}: {error}") from None
+        texts = {key: record[key] for key in TEXTS if key in record}
+        return Sample(id=sample_id, source=source, target=target, region=region, **texts)
+
+
+def load(*, path: str | Path | None = None, polarity: str | None = None) -> Folder:
+    """path: the folder with metadata.jsonl, or a .jsonl of any name. polarity: of masks whose lines do not
+    say it, "white", "black" or "transparent", whichever is to be edited; it is never guessed.
+
+    AdaptEditError, with the line's number, for one that is not JSON, lacks what it needs, or repeats an id.
+    """
+    if path is None:
+        raise AdaptEditError("folder: give the path of a folder with metadata.jsonl, or of a .jsonl file")
+    path = Path(path)
+    file = path / "metadata.jsonl" if path.is_dir() else path
+    try:
+        lines = file.read_text("utf-8").splitlines()
+    except FileNotFoundError:
+        raise AdaptEditError(
+            f"{file}: no such file; write a line for each picture: "
+            '{"file_name": "desk.jpg", "instruction": "remove the mug"}'
+        ) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise AdaptEditError(f"{file}: cannot be read as text ({error})") from None
+    records: dict[str, dict[str, str]] = {}
+    for number, line in enumerate(lines, start=1):
+        if line.strip():
+            try:
+                sample_id, record = _record(line, polarity)
+                if sample_id in records:
+                    raise AdaptEditError(
+                        f'the id {sample_id!r} is taken by an earlier line; give an "id" of its own'
+                    )
+            except AdaptEditError as error:
+                raise AdaptEditError(f"{file}, line {number}: {error}") from None
+            records[sample_id] = record
+    if not records:
+        raise AdaptEditError(f"{file}: is empty; write a line for each picture")
+    return Folder(file.parent.resolve().name, file.parent, records)
+
+
+def _record(line: str, polarity: str | None) -> tuple[str, dict[str, str]]:
+    try:
+        record: Any = json.loads(line)
+    except json.JSONDecodeError as error:
+        raise AdaptEditError(f"is not JSON ({error})") from None
+    if not isinstance(record, dict):
+        raise AdaptEditError('is not an object such as {"file_name": ..., "instruction": ...}')
+    known = ("file_name", "target", "mask", "polarity", "id", *TEXTS)
+    record = {key: value for key, value in record.items() if key in known and value is not None}
+    for key, value in record.items():
+        if not isinstance(value, str):
+            raise AdaptEditError(f'"{key}" must be text, got {value!r}')
+    for key in ("file_name", "instruction"):
+        if not record.get(key, "").strip():
+            raise AdaptEditError(f'lacks "{key}"')
+    if "mask" in record:
+        record.setdefault("polarity", polarity or "")
+        if record["polarity"] not in POLARITIES:
+            raise AdaptEditError(
+                f"has a mask of polarity {record['polarity']!r}; say which of its pixels are to be edited: "
+                f'"polarity": {", ".join(POLARITIES)}'
+            )
+    sample_id = record.get("id", Path(record["file_name"]).stem)
+    if not _FIT_FOR_A_FILE_NAME.fullmatch(sample_id):
+        raise AdaptEditError(
+            f'the id {sample_id!r} is not fit for a file name; give an "id" of letters and digits'
+        )
+    return sample_id, record

@@ -1,0 +1,63 @@
+"""GEdit-Bench (Step1X-Edit, 2025): 606 real users' requests in English and in Chinese, scored by a judge.
+
+adaptedit evaluate gedit-en --out DIR
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from adaptedit.errors import AdaptEditError
+from adaptedit.evaluation.benchmarks.hub import dataset
+from adaptedit.evaluation.benchmarks.tables import Table
+from adaptedit.evaluation.sample import Sample
+
+HUB_ID = "stepfun-ai/GEdit-Bench"
+
+
+@dataclass(frozen=True)
+class GEdit:
+    """Sample ids are the data set's keys; the category is the task type. There is no result and no mask."""
+
+    name: str
+    table: Table
+    rows: dict[str, int]
+
+    @property
+    def chained(self) -> bool:
+        return False
+
+    @property
+    def sessions(self) -> list[list[str]]:
+        return [[one] for one in self.rows]
+
+    def load(self, sample_id: str) -> Sample:
+        number = self.rows[sample_id]
+        row = self.table.rows[number]
+        try:
+            source = self.table.picture(number, "input_image").convert("RGB")
+        except AdaptEditError as error:
+            raise AdaptEditError(f"{self.name}, sample {sample_id}: {error}") from None
+        return Sample(sample_id, row["instruction"], source, category=row["task_type"])
+
+
+def load(
+    language: Literal["en", "cn"] = "en", *, path: str | Path | None = None, token: str | None = None
+) -> GEdit:
+    """path: a folder with the hub's train-*.parquet, which is the whole benchmark; else it is downloaded."""
+    root = dataset(HUB_ID, path, ["data/train-*.parquet"], token)
+    table = Table(
+        root,
+        "train",
+        values=("task_type", "key", "instruction", "instruction_language"),
+        pictures=("input_image",),
+    )
+    chosen = [n for n, row in enumerate(table.rows) if row["instruction_language"] == language]
+    rows = {str(table.rows[number]["key"]): number for number in chosen}
+    if len(rows) < len(chosen) or not rows:
+        raise AdaptEditError(
+            f"{root}: {len(chosen)} rows of language {language!r} have {len(rows)} different keys"
+        )
+    return GEdit(f"gedit-{language}", table, rows)

@@ -1,0 +1,191 @@
+"""What is measured: an editor makes an `Edit` of a sample and a seed. AdaptEdit, its controls, anyone's."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+from PIL import Image
+
+from adaptedit.editing.pipeline import AdaptEditPipeline, Preserve, RegionNotFound
+from adaptedit.errors import AdaptEditError
+from adaptedit.evaluation.sample import Sample
+from adaptedit.files import read_image
+from adaptedit.region import Region
+
+
+@dataclass(frozen=True)
+class Edit:
+    """image: RGB. region: found by the editor, of the source's size; None if it finds none.
+
+    gate: mean of the adapter's gates on the token grid of what the backbone saw, 8-bit grey.
+    failure: why there is no edit; the image is then the source.
+    """
+
+    image: Image.Image
+    region: Region | None = None
+    gate: Image.Image | None = None
+    failure: str | None = None
+
+
+Editor: TypeAlias = Callable[[Sample, int], Edit]
+Pipeline: TypeAlias = Callable[[], AdaptEditPipeline]
+
+BLANK = "edit the picture"  # says neither what nor where
+
+
+def do_nothing(sample: Sample, seed: int) -> Edit:
+    return Edit(sample.source)
+
+
+def frozen(pipe: AdaptEditPipeline, options: dict[str, Any]) -> Editor:
+    """The backbone without its adapter."""
+
+    def edit(sample: Sample, seed: int) -> Edit:
+        with pipe.adapter.disabled():
+            output = pipe(
+                sample.source,
+                sample.instruction,
+                Region.full(sample.source.size),
+                seed=seed,
+                preserve="soft",
+                **options,
+            )
+        return Edit(output.images[0])
+
+    return edit
+
+
+def predicted(
+    pipe: AdaptEditPipeline, options: dict[str, Any], preserve: Preserve, instruction: str = ""
+) -> Editor:
+    """AdaptEdit as users run it. instruction: in place of every sample's own."""
+
+    def edit(sample: Sample, seed: int) -> Edit:
+        sample = replace(sample, instruction=instruction or sample.instruction)
+        try:
+            region = pipe.predict_region(sample.source, sample.instruction)
+        except RegionNotFound as error:
+            return Edit(sample.source, failure=str(error))
+        return replace(_within(pipe, options, preserve, sample, seed, region), region=region)
+
+    return edit
+
+
+def given(
+    pipe: AdaptEditPipeline,
+    options: dict[str, Any],
+    preserve: Preserve,
+    where: Callable[[Sample], Region | None] = lambda sample: sample.region,
+) -> Editor:
+    """AdaptEdit with a region that it need not find; by default the annotators'."""
+
+    def edit(sample: Sample, seed: int) -> Edit:
+        region = where(sample)
+        if region is None:
+            return Edit(sample.source, failure="the benchmark gives no region for this sample")
+        return _within(pipe, options, preserve, sample, seed, region)
+
+    return edit
+
+
+def placed(pipe: AdaptEditPipeline, options: dict[str, Any], where: Callable[[Sample], Region]) -> Editor:
+    """A control of the region scores: a region that does not look at the picture, reported as found."""
+
+    def edit(sample: Sample, seed: int) -> Edit:
+        return replace(given(pipe, options, "exact", where)(sample, seed), region=where(sample))
+
+    return edit
+
+
+def centre_box(sample: Sample) -> Region:
+    """The middle of the picture, half as wide and half as high."""
+    width, height = sample.source.size
+    return Region.from_box(
+        (width // 4, height // 4, width - width // 4, height - height // 4), (width, height)
+    )
+
+
+def whole_frame(sample: Sample) -> Region:
+    return Region.full(sample.source.size)
+
+
+EDITORS: dict[str, Callable[[AdaptEditPipeline, dict[str, Any]], Editor]] = {
+    "predicted": partial(predicted, preserve="exact"),
+    "predicted-latent": partial(predicted, preserve="latent"),
+    "predicted-soft": partial(predicted, preserve="soft"),
+    "given": partial(given, preserve="exact"),
+    "given-latent": partial(given, preserve="latent"),
+    "given-soft": partial(given, preserve="soft"),
+    "frozen": frozen,
+    "whole-frame": partial(placed, where=whole_frame),
+    "centre-box": partial(placed, where=centre_box),
+    "blanked": partial(predicted, preserve="exact", instruction=BLANK),
+}
+NOTHING = "nothing"
+
+
+def editor(name: str, pipe: Pipeline, options: dict[str, Any]) -> Editor:
+    """One of `EDITORS`, "nothing", a folder of finished pictures, or "module:function".
+
+    pipe: called when an editor needs it. options: passed on to every call of it.
+    A folder holds ID.png (or .jpg, .webp) for each sample id. A function takes (picture, instruction, seed)
+    and returns a picture. AdaptEditError if there is no such editor.
+    """
+    if name == NOTHING:
+        return do_nothing
+    if name in EDITORS:
+        return EDITORS[name](pipe(), options)
+    if Path(name).is_dir():
+        return finished(Path(name))
+    if ":" in name:
+        return own(name)
+    raise AdaptEditError(
+        f"unknown editor {name!r}; choose {NOTHING}, {', '.join(EDITORS)}, a folder of finished pictures, "
+        "or module:function"
+    )
+
+
+def finished(folder: Path) -> Editor:
+    """Pictures that someone else's editor has made."""
+
+    def edit(sample: Sample, seed: int) -> Edit:
+        for suffix in (".png", ".jpg", ".jpeg", ".webp"):
+            path = folder / f"{sample.id}{suffix}"
+            if path.exists():
+                return Edit(read_image(path).convert("RGB"))
+        return Edit(sample.source, failure=f"{folder} has no picture {sample.id}.png")
+
+    return edit
+
+
+def own(name: str) -> Editor:
+    """module:function -> its pictures."""
+    module, _, attribute = name.partition(":")
+    try:
+        function = getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise AdaptEditError(f"cannot import the editor {name!r}: {error}") from None
+    return lambda sample, seed: Edit(function(sample.source, sample.instruction, seed).convert("RGB"))
+
+
+def _within(
+    pipe: AdaptEditPipeline,
+    options: dict[str, Any],
+    preserve: Preserve,
+    sample: Sample,
+    seed: int,
+    region: Region,
+) -> Edit:
+    with pipe.adapter.record_gates() as gates:
+        output = pipe(sample.source, sample.instruction, region, seed=seed, preserve=preserve, **options)
+    gate = None
+    if len(gates):
+        mean = np.mean([call.float().mean(dim=(0, 1)).cpu().numpy() for call in gates], axis=0)
+        gate = Image.fromarray((mean * 255).round().astype(np.uint8).reshape(gates.grids[0]))
+    return Edit(output.images[0], gate=gate)

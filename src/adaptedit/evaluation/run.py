@@ -1,0 +1,241 @@
+"""One editor on one benchmark: edit and score sample by sample, in any number of processes, resumed at will.
+
+A run is a folder. Every sample is a line of edits.jsonl and of scores.jsonl, with its pictures beside them;
+while it is going on the lines lie in shards/, one file a process. Nothing depends on which process did what.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+import zlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from PIL import Image
+
+from adaptedit.errors import AdaptEditError
+from adaptedit.evaluation.editors import Edit, Editor
+from adaptedit.evaluation.lines import append, merged, read
+from adaptedit.evaluation.sample import Benchmark, Sample
+from adaptedit.files import read_image, write_atomically
+from adaptedit.region import Region
+
+if TYPE_CHECKING:
+    from adaptedit.evaluation.metrics import Metric, SetMetric
+
+THUMBNAIL = 256  # pixels, longest side of the sources and targets that a report shows
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Shard:
+    """This process among those that share a run, as torchrun and accelerate number them."""
+
+    rank: int = 0
+    ranks: int = 1
+
+
+@dataclass(frozen=True)
+class Run:
+    """out: the run's folder. settings: whatever must be the same when it is resumed.
+
+    metrics, set_metrics: unavailable columns are in `unavailable`, with the reason.
+    """
+
+    out: Path
+    benchmark: Benchmark
+    editor_name: str
+    seed: int
+    settings: Row
+    metrics: Sequence[Metric]
+    set_metrics: Sequence[SetMetric]
+    unavailable: dict[str, str]
+    limit: int | None = None
+
+    @property
+    def sessions(self) -> list[list[str]]:
+        """The first `limit` samples, in whole sessions."""
+        chosen: list[list[str]] = []
+        for session in self.benchmark.sessions:
+            if self.limit is not None and sum(map(len, chosen)) >= self.limit:
+                break
+            chosen.append(session)
+        return chosen
+
+    def description(self) -> Row:
+        return {
+            "benchmark": self.benchmark.name,
+            "editor": self.editor_name,
+            "seed": self.seed,
+            "settings": self.settings,
+            "columns": [column for metric in self.metrics for column in metric.columns],
+            "set_columns": [column for metric in self.set_metrics for column in metric.columns],
+            "unavailable": self.unavailable,
+            "samples": sum(map(len, self.sessions)),
+        }
+
+
+def evaluate(
+    run: Run,
+    editor: Editor,
+    *,
+    shard: Shard = Shard(),
+    on_sample: Callable[[int, int], None] | None = None,
+) -> bool:
+    """Does this shard's part; True if the run is complete, which is when its files are merged.
+
+    A sample's seed follows from the run's seed and the sample's id alone. An editor's exception, like a
+    reported failure, is recorded with its message; the sample then counts with its source unchanged. Lines of
+    an earlier try are kept; pictures are scored anew if the metrics are others. AdaptEditError if the folder
+    holds a run of another benchmark, editor, seed or settings.
+    """
+    _describe(run)
+    sessions = run.sessions
+    ours = sessions[shard.rank :: shard.ranks]
+    edited = {row["id"]: row for row in read(run.out, "edits")}
+    scored = _scores(run).keys()
+    total, done = sum(map(len, ours)), 0
+    for session in ours:
+        previous: Image.Image | None = None
+        for sample_id in session:
+            if run.benchmark.chained or sample_id not in edited or sample_id not in scored:
+                sample = run.benchmark.load(sample_id)
+                if run.benchmark.chained and previous is not None:
+                    sample = _turn(sample, previous)
+                if sample_id not in edited:
+                    edited[sample_id] = _edit(run, editor, sample, shard)
+                result = read_image(run.out / "pictures" / f"{sample_id}.png")
+                if sample_id not in scored:
+                    row = _score(run, sample, result, edited[sample_id]["failure"])
+                    append(run.out, "scores", shard.rank, row)
+                previous = result
+            done += 1
+            if on_sample:
+                on_sample(done, total)
+    return _finish(run, [sample_id for session in sessions for sample_id in session])
+
+
+def seed_of(seed: int, sample_id: str) -> int:
+    return zlib.crc32(f"{seed}/{sample_id}".encode()) & 0x7FFFFFFF
+
+
+def _describe(run: Run) -> None:
+    """Writes run.json, or checks that it describes this run."""
+    path, description = run.out / "run.json", run.description()
+    if path.exists():
+        before = json.loads(path.read_text("utf-8"))
+        for key in ("benchmark", "editor", "seed", "settings"):
+            if before[key] != description[key]:
+                raise AdaptEditError(
+                    f"{run.out} holds a run with {key} {before[key]!r}, not {description[key]!r}; "
+                    "give another --out or remove it"
+                )
+    for folder in ("shards", "pictures", "regions", "gates", "sources", "targets"):
+        (run.out / folder).mkdir(parents=True, exist_ok=True)
+    write_atomically(path, f"{json.dumps(description, indent=1)}\n".encode())
+
+
+def _turn(sample: Sample, previous: Image.Image) -> Sample:
+    """The sample with the editor's own last result as its source, at the source's size."""
+    if previous.size != sample.source.size:
+        previous = previous.resize(sample.source.size)
+    return replace(sample, source=previous)
+
+
+def _edit(run: Run, editor: Editor, sample: Sample, shard: Shard) -> Row:
+    seed, start = seed_of(run.seed, sample.id), time.perf_counter()
+    try:
+        edit = editor(sample, seed)
+    except AdaptEditError as error:
+        edit = Edit(sample.source, failure=str(error))
+    except Exception as error:  # an editor may raise anything; the run goes on and the failure is counted
+        edit = Edit(sample.source, failure=f"{type(error).__name__}: {error}")
+    seconds = time.perf_counter() - start
+    failure = edit.failure or _all_black(sample.source, edit.image)
+    pictures = {"pictures": edit.image, "gates": edit.gate}
+    if edit.region is not None:
+        pictures["regions"] = Image.fromarray((edit.region.mask * 255).round().astype("uint8"))
+    for folder, picture in pictures.items():
+        if picture is not None:
+            _save(picture, run.out / folder / f"{sample.id}.png", "PNG")
+    for folder, picture in (("sources", sample.source), ("targets", sample.target)):
+        if picture is not None:
+            small = picture.copy()
+            small.thumbnail((THUMBNAIL, THUMBNAIL))
+            _save(small, run.out / folder / f"{sample.id}.jpg", "JPEG")
+    row = {
+        "id": sample.id,
+        "seed": seed,
+        "seconds": round(seconds, 3),
+        "failure": failure,
+        "size_differs": edit.image.size != sample.source.size,
+    }
+    append(run.out, "edits", shard.rank, row)
+    return row
+
+
+def _score(run: Run, sample: Sample, result: Image.Image, failure: str | None) -> Row:
+    path = run.out / "regions" / f"{sample.id}.png"
+    found = Region.from_white_is_edit(read_image(path)) if path.exists() else None
+    row: Row = {
+        "id": sample.id,
+        "metrics": _metrics_key(run),
+        "category": sample.category,
+        "instruction": sample.instruction,
+        "failure": failure,
+    }
+    for metric in run.metrics:
+        row |= metric(sample, result, found)
+    return row
+
+
+def _scores(run: Run) -> dict[str, Row]:
+    """By sample, those made by this run's metrics."""
+    key = _metrics_key(run)
+    return {row["id"]: row for row in read(run.out, "scores") if row.pop("metrics") == key}
+
+
+def _metrics_key(run: Run) -> str:
+    description = run.description()
+    columns = json.dumps([description["columns"], run.unavailable])
+    return f"{zlib.crc32(columns.encode()):08x}"
+
+
+def _finish(run: Run, ids: list[str]) -> bool:
+    """Merges the shards and computes the set metrics, if all samples are there."""
+    edits = {row["id"]: row for row in read(run.out, "edits")}
+    scores = _scores(run)
+    if any(one not in scores or one not in edits for one in ids):
+        return False
+    values: dict[str, float] = {}
+    if run.set_metrics:
+        for one in ids:
+            sample, result = run.benchmark.load(one), read_image(run.out / "pictures" / f"{one}.png")
+            for metric in run.set_metrics:
+                metric.add(sample, result)
+        for metric in run.set_metrics:
+            values |= metric.value()
+    write_atomically(run.out / "set.json", f"{json.dumps(values)}\n".encode())
+    merged(run.out, "edits", [edits[one] for one in ids])
+    merged(run.out, "scores", [scores[one] for one in ids])
+    return True
+
+
+def _all_black(source: Image.Image, result: Image.Image) -> str | None:
+    def brightest(image: Image.Image) -> int:
+        return int(image.convert("L").getextrema()[1])  # type: ignore[arg-type]
+
+    if brightest(result) == 0 < brightest(source):
+        return "the result is all black (a safety checker, or NaN in half precision)"
+    return None
+
+
+def _save(picture: Image.Image, path: Path, kind: str) -> None:
+    buffer = BytesIO()
+    picture.save(buffer, kind)
+    write_atomically(path, buffer.getvalue())

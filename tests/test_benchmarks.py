@@ -1,0 +1,437 @@
+"""Every reader on small files of exactly its data set's schema."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from huggingface_hub import errors
+from PIL import Image
+
+import drawn
+from adaptedit.data.synthetic import SyntheticPairs
+from adaptedit.errors import AdaptEditError
+from adaptedit.evaluation.benchmarks import (
+    BENCHMARKS,
+    benchmark,
+    emu_edit,
+    hub,
+    options,
+    pie_bench,
+    synthetic,
+)
+from adaptedit.files import read_image
+from adaptedit.region import Region
+from hub_parquet import IMAGE, write
+
+
+def picture(number: int, size: tuple[int, int] = (32, 24)) -> Image.Image:
+    return Image.fromarray(
+        np.random.default_rng(number).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
+    )
+
+
+def same(left: Image.Image | None, right: Image.Image) -> bool:
+    return left is not None and left.mode == "RGB" and left.tobytes() == right.convert("RGB").tobytes()
+
+
+def ids(sessions: list[list[str]]) -> list[str]:
+    return [one for session in sessions for one in session]
+
+
+# -- by name
+
+
+def test_names_and_options_are_checked() -> None:
+    with pytest.raises(
+        AdaptEditError, match="unknown benchmark 'magicbrush'; choose one of synthetic, folder"
+    ):
+        benchmark("magicbrush")
+    with pytest.raises(AdaptEditError, match="pie-bench takes path, border, not token"):
+        benchmark("pie-bench", token="x")
+    assert options("emu-edit-test-filtered") == ["path", "token"]
+    assert options("magicbrush-test-iter") == ["path", "password", "descriptions", "token"]
+
+
+@pytest.mark.parametrize("name", [name for name in BENCHMARKS if "path" in options(name)])
+def test_a_path_that_is_not_there_is_one_line(name: str, tmp_path: Path) -> None:
+    with pytest.raises(AdaptEditError) as caught:
+        benchmark(name, path=tmp_path / "nowhere")
+    assert "\n" not in str(caught.value)
+
+
+# -- the hub
+
+HUB = ["magicbrush-dev-inde", "emu-edit-test", "gedit-en"]
+
+
+@pytest.mark.parametrize("name", HUB)
+def test_offline_without_a_copy(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    with pytest.raises(AdaptEditError, match="is not on this machine and the Hugging Face hub cannot be"):
+        benchmark(name)
+
+
+def _response(status: int) -> Any:
+    return SimpleNamespace(status_code=status, headers={}, request=SimpleNamespace(url="https://hub"))
+
+
+@pytest.mark.parametrize(
+    "error, message",
+    [
+        (
+            errors.GatedRepoError("no", response=_response(401)),
+            "emu_edit_test_set is gated: accept .* token=",
+        ),
+        (errors.RepositoryNotFoundError("no", response=_response(401)), "there is no data set facebook/emu"),
+        (errors.HfHubHTTPError("busy\nmore", response=_response(503)), "cannot be downloaded: busy$"),
+    ],
+)
+def test_what_the_hub_refuses(error: Exception, message: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: Any, **__: Any) -> None:
+        raise error
+
+    monkeypatch.setattr(hub, "snapshot_download", refuse)
+    with pytest.raises(AdaptEditError, match=message):
+        benchmark("emu-edit-test")
+
+
+def test_the_hubs_files_and_no_others_are_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Any] = []
+
+    def download(name: str, **how: Any) -> str:
+        asked.append((name, how))
+        return str(emu_files(tmp_path))
+
+    monkeypatch.setattr(hub, "snapshot_download", download)
+    assert len(benchmark("emu-edit-test", token="secret").sessions) == 5
+    how = {"repo_type": "dataset", "allow_patterns": ["data/test-*.parquet"], "token": "secret"}
+    assert asked == [("facebook/emu_edit_test_set", how)]
+
+
+# -- Emu-Edit
+
+EMU = {
+    "instruction": pa.string(),
+    "image": IMAGE,
+    "task": pa.string(),
+    "split": pa.string(),
+    "idx": pa.int64(),
+    "hash": pa.string(),
+    "input_caption": pa.string(),
+    "output_caption": pa.string(),
+}
+CAPTIONS = [
+    ("a room", "a room with a cat"),
+    ("a street", "A street."),
+    ("a dog", "a train station in city"),
+    ("", "a red car"),
+    ("a tree", "a blue tree"),
+]
+TASKS = ["add", "local", "remove", "color", "add"]
+
+
+def emu_rows(split: str) -> list[dict[str, Any]]:
+    return [
+        {
+            "instruction": f"{split} {n}",
+            "image": picture(n),
+            "task": TASKS[n],
+            "split": split,
+            "idx": n,
+            "hash": f"{split[0]}{n:03d}",
+            "input_caption": before,
+            "output_caption": after,
+        }
+        for n, (before, after) in enumerate(CAPTIONS)
+    ]
+
+
+def emu_files(root: Path, swapped: bool = False) -> Path:
+    for split, other in (("test", "validation"), ("validation", "test")):
+        name = f"{other if swapped else split}-00000-of-00001.parquet"
+        write(root / "data" / name, emu_rows(split), EMU)
+    return root
+
+
+def generation_files(root: Path) -> Path:
+    """As the hub has them: the files' split names are swapped."""
+    for split, other in (("test", "validation"), ("validation", "test")):
+        rows = [{**row, "edited_image": picture(100 + row["idx"])} for row in emu_rows(split)]
+        write(root / "data" / f"{other}-00000-of-00001.parquet", rows, {**EMU, "edited_image": IMAGE})
+    return root
+
+
+def test_emu_edit(tmp_path: Path) -> None:
+    found = emu_edit.load("test", path=emu_files(tmp_path))
+    assert found.name == "emu-edit-test" and not found.chained
+    assert ids(found.sessions) == [f"{n}-t{n:03d}" for n in range(5)]
+    assert found.tasks() == {"add": 2, "local": 1, "remove": 1, "color": 1}
+    sample = found.load("3-t003")
+    assert (sample.instruction, sample.category, sample.target) == ("test 3", "color", None)
+    assert (sample.source_caption, sample.target_caption, sample.region) == ("", "a red car", None)
+    assert same(sample.source, picture(3))
+
+
+def test_emu_edit_without_useless_captions_says_which_they_are(tmp_path: Path) -> None:
+    found = emu_edit.load("test", path=emu_files(tmp_path), filtered=True)
+    assert found.name == "emu-edit-test-filtered"
+    assert ids(found.sessions) == ["0-t000", "4-t004"]
+    assert found.left_out == {"placeholder caption": ["2-t002", "3-t003"], "identical captions": ["1-t001"]}
+    assert emu_edit.load("test", path=tmp_path).left_out == found.left_out
+
+
+def test_swapped_splits_are_noticed(tmp_path: Path) -> None:
+    with pytest.raises(AdaptEditError, match="rows of its test files are of the validation split"):
+        emu_edit.load("test", path=emu_files(tmp_path, swapped=True))
+
+
+def test_published_results_are_joined_whatever_their_split_is_called(tmp_path: Path) -> None:
+    found = emu_edit.load("test", path=emu_files(tmp_path / "set"))
+    generations = generation_files(tmp_path / "generations")
+    emu_edit.save_generations(found, tmp_path / "out", path=generations)
+    assert sorted(path.stem for path in (tmp_path / "out").iterdir()) == ids(found.sessions)
+    for n in range(5):
+        assert same(read_image(tmp_path / "out" / f"{n}-t{n:03d}.png"), picture(100 + n))
+    (generations / "data" / "validation-00000-of-00001.parquet").unlink()
+    with pytest.raises(AdaptEditError, match="no picture for 5 of the 5 samples of emu-edit-test"):
+        emu_edit.save_generations(found, tmp_path / "out", path=generations)
+
+
+# -- parquet that is wrong
+
+
+def test_parquet_of_another_schema_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(AdaptEditError, match=r"holds no test-\*.parquet"):
+        emu_edit.load("test", path=tmp_path)
+    path = tmp_path / "data" / "test-00000-of-00001.parquet"
+    rows = emu_rows("test")
+    write(path, rows, {name: kind for name, kind in EMU.items() if name not in ("idx", "hash")})
+    with pytest.raises(AdaptEditError, match="has no column idx, hash; expected instruction, "):
+        emu_edit.load("test", path=tmp_path)
+    write(path, [{**row, "image": "a.png"} for row in rows], {**EMU, "image": pa.string()})
+    with pytest.raises(AdaptEditError, match="column image is string, expected struct<bytes, path>"):
+        emu_edit.load("test", path=tmp_path)
+    path.write_bytes(path.read_bytes()[:-50])
+    with pytest.raises(AdaptEditError, match="is damaged; download it again"):
+        emu_edit.load("test", path=tmp_path)
+
+
+def test_rows_without_a_picture_or_with_the_same_id(tmp_path: Path) -> None:
+    path = tmp_path / "test-00000-of-00001.parquet"
+    rows = emu_rows("test")
+    write(path, [rows[0], {**rows[1], "image": None}], EMU)
+    found = emu_edit.load("test", path=tmp_path)
+    assert same(found.load("0-t000").source, picture(0))
+    with pytest.raises(AdaptEditError, match="emu-edit-test, sample 1-t001: .*there is no picture"):
+        found.load("1-t001")
+    write(path, [rows[0], rows[0]], EMU)
+    with pytest.raises(AdaptEditError, match="1 rows repeat"):
+        emu_edit.load("test", path=tmp_path)
+
+
+# -- PIE-Bench
+
+
+def pie_files(root: Path, **changed: Any) -> Path:
+    record = {
+        "image_path": "6_change_attribute_color_40/1_artificial/000000000001.jpg",
+        "original_prompt": "a slanted mountain bicycle on the road",
+        "editing_prompt": "a slanted [rusty] mountain bicycle on the road",
+        "editing_instruction": "Make the frame of the bike rusty",
+        "editing_type_id": "6",
+        "blended_word": "bicycle bicycle",
+        "mask": [512 * 10 + 20, 30, 512 * 11 + 20, 30, 512 * 512 - 5, 100],
+    } | changed
+    image = root / "annotation_images" / "6_change_attribute_color_40/1_artificial/000000000001.jpg"
+    image.parent.mkdir(parents=True)
+    picture(1, (512, 512)).save(image)
+    (root / "mapping_file.json").write_text(json.dumps({"611000000001": record}))
+    return root
+
+
+def test_pie_bench(tmp_path: Path) -> None:
+    found = pie_bench.load(path=pie_files(tmp_path))
+    assert found.sessions == [["611000000001"]]
+    sample = found.load("611000000001")
+    assert (sample.instruction, sample.category) == ("Make the frame of the bike rusty", "change colour")
+    assert sample.source_caption == "a slanted mountain bicycle on the road"
+    assert sample.target_caption == "a slanted rusty mountain bicycle on the road"
+    truth = np.zeros((512, 512))
+    truth[10:12, 20:50] = 1
+    truth[511, 507:] = 1
+    assert sample.region is not None and np.array_equal(sample.region.mask, truth)
+    assert sample.source.size == (512, 512) and sample.target is None
+
+
+def test_pie_bench_with_the_official_scripts_border(tmp_path: Path) -> None:
+    region = pie_bench.load(path=pie_files(tmp_path), border=True).load("611000000001").region
+    truth = np.ones((512, 512))
+    truth[1:-1, 1:-1] = 0
+    truth[10:12, 20:50] = 1
+    assert region is not None and np.array_equal(region.mask, truth)
+
+
+@pytest.mark.parametrize("mask", [[1], [1, -2], ["1", 2], "1 2", [512 * 512, 1]])
+def test_a_mask_that_is_no_run_lengths_is_refused(mask: Any, tmp_path: Path) -> None:
+    with pytest.raises(AdaptEditError, match="sample 611000000001: the mask is not a list of start, length"):
+        pie_bench.load(path=pie_files(tmp_path, mask=mask)).load("611000000001")
+
+
+def test_a_mapping_file_that_is_not_pie_benchs(tmp_path: Path) -> None:
+    with pytest.raises(AdaptEditError, match="forms.gle"):
+        pie_bench.load()
+    with pytest.raises(AdaptEditError, match="lacks mapping_file.json|no such file"):
+        pie_bench.load(path=tmp_path)
+    (tmp_path / "mapping_file.json").write_text('{"1": {"image_path": "a.jpg"}}')
+    with pytest.raises(AdaptEditError, match="mapping_file.json, 1: lacks original_prompt, editing_prompt"):
+        pie_bench.load(path=tmp_path)
+
+
+# -- a folder of one's own
+
+
+def own(root: Path, *lines: Any) -> Path:
+    picture(1).save(root / "desk.png")
+    picture(2, (16, 12)).save(root / "after.png")
+    for name, mode, value in (("white", "L", 255), ("black", "L", 0)):
+        mask = Image.new(mode, (32, 24), 255 - value)
+        mask.paste(value, (4, 4, 12, 12))
+        mask.save(root / f"{name}.png")
+    hole = picture(1).convert("RGBA")
+    hole.paste((0, 0, 0, 0), (4, 4, 12, 12))
+    hole.save(root / "transparent.png")
+    text = (line if isinstance(line, str) else json.dumps(line) for line in lines)
+    (root / "metadata.jsonl").write_text("\n".join(text))
+    return root
+
+
+DESK = {"file_name": "desk.png", "instruction": "remove the mug"}
+
+
+def test_the_shortest_line_is_a_picture_and_an_instruction(tmp_path: Path) -> None:
+    found = benchmark("folder", path=own(tmp_path, DESK, ""))
+    assert (found.name, found.sessions) == (tmp_path.name, [["desk"]])
+    sample = found.load("desk")
+    assert same(sample.source, picture(1)) and sample.instruction == "remove the mug"
+    assert (sample.target, sample.region, sample.category) == (None, None, "")
+
+
+@pytest.mark.parametrize("polarity", ["white", "black", "transparent"])
+def test_a_line_with_everything(polarity: str, tmp_path: Path) -> None:
+    texts = {"category": "remove", "source_caption": "a desk, a mug", "target_caption": "a desk"}
+    line = {**DESK, **texts, "id": "b", "target": "after.png", "mask": f"{polarity}.png", "more": 1}
+    sample = benchmark("folder", path=own(tmp_path, {**line, "polarity": polarity})).load("b")
+    assert {key: getattr(sample, key) for key in texts} == texts
+    assert same(sample.target, picture(2, (16, 12)))
+    region = Region.from_box((4, 4, 12, 12), (32, 24))
+    assert sample.region is not None and np.array_equal(sample.region.mask, region.mask)
+    own(tmp_path, line)
+    sample = benchmark("folder", path=tmp_path / "metadata.jsonl", polarity=polarity).load("b")
+    assert sample.region is not None and np.array_equal(sample.region.mask, region.mask)
+
+
+@pytest.mark.parametrize(
+    "lines, message",
+    [
+        ([], "is empty"),
+        ([DESK, "{"], "line 2: is not JSON"),
+        (["3"], "line 1: is not an object"),
+        ([{"file_name": "desk.png"}], 'line 1: lacks "instruction"'),
+        ([{"instruction": "x"}], 'line 1: lacks "file_name"'),
+        ([{**DESK, "instruction": 3}], '"instruction" must be text, got 3'),
+        ([{**DESK, "mask": "white.png"}], "polarity ''; say which of its pixels are to be edited"),
+        ([{**DESK, "mask": "white.png", "polarity": "grey"}], "polarity 'grey'"),
+        ([DESK, DESK], "line 2: the id 'desk' is taken"),
+        ([{**DESK, "id": "../x"}], "not fit for a file name"),
+    ],
+)
+def test_a_line_that_is_wrong_is_named(lines: list[Any], message: str, tmp_path: Path) -> None:
+    with pytest.raises(AdaptEditError, match=message):
+        benchmark("folder", path=own(tmp_path, *lines))
+
+
+def test_files_that_are_wrong_name_the_sample(tmp_path: Path) -> None:
+    Image.new("L", (10, 10)).save(tmp_path / "small.png")
+    small = {**DESK, "id": "a", "mask": "small.png", "polarity": "white"}
+    found = benchmark("folder", path=own(tmp_path, small, {**DESK, "file_name": "no.png"}))
+    with pytest.raises(AdaptEditError, match="sample a: the mask is 10x10 pixels and the picture 32x24"):
+        found.load("a")
+    with pytest.raises(AdaptEditError, match="sample no: .*no.png: no such file"):
+        found.load("no")
+
+
+# -- the rest
+
+
+def test_a_synthetic_sample_depends_on_the_seed_and_its_number_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(synthetic.assets, "load", lambda folder: drawn.pack())
+    found = benchmark("synthetic", split="all", count=3, seed=5)
+    assert found.sessions == [["00000"], ["00001"], ["00002"]] and found.name == "synthetic-all-seed5"
+    pairs = SyntheticPairs("all", drawn.pack())
+    for number in (2, 0):
+        sample, pair = found.load(f"{number:05d}"), pairs.draw(np.random.default_rng([5, number]))
+        assert (sample.instruction, sample.category) == (pair.instruction, pair.kind)
+        assert same(sample.source, Image.fromarray(pair.source))
+        assert same(sample.target, Image.fromarray(pair.target))
+        assert sample.region is not None
+        assert np.array_equal(np.round(sample.region.mask * 255), pair.mask)
+    with pytest.raises(AdaptEditError, match="unknown split 'dev'"):
+        benchmark("synthetic", split="dev")
+
+
+def test_gedit_has_each_request_in_two_languages(tmp_path: Path) -> None:
+    types = {
+        "task_type": pa.string(),
+        "key": pa.string(),
+        "instruction": pa.string(),
+        "instruction_language": pa.string(),
+        "input_image": IMAGE,
+        "input_image_raw": IMAGE,
+        "Intersection_exist": pa.bool_(),
+    }
+    rows = [
+        {
+            "task_type": task,
+            "key": f"{n:032x}",
+            "instruction": f"{language} {n}",
+            "instruction_language": language,
+            "input_image": picture(n),
+            "input_image_raw": picture(n, (64, 48)),
+            "Intersection_exist": True,
+        }
+        for n, task in enumerate(("subject-add", "ps_human"))
+        for language in ("en", "cn")
+    ]
+    write(tmp_path / "data" / "train-00000-of-00001.parquet", rows, types)
+    for language in ("en", "cn"):
+        found = benchmark(f"gedit-{language}", path=tmp_path)
+        assert ids(found.sessions) == [f"{n:032x}" for n in range(2)]
+        sample = found.load(f"{1:032x}")
+        assert (sample.instruction, sample.category) == (f"{language} 1", "ps_human")
+        assert same(sample.source, picture(1))
+
+
+def test_imgedit(tmp_path: Path) -> None:
+    (tmp_path / "animal").mkdir()
+    picture(1).save(tmp_path / "animal" / "000342021.png")
+    record = {"id": "animal/000342021.png", "prompt": "Change the shell.", "edit_type": "adjust"}
+    hard = {"id": "animal/none.png", "prompt": "Remove the sign."}
+    (tmp_path / "singleturn.json").write_text(json.dumps({"1082": record, "1": hard}))
+    found = benchmark("imgedit", path=tmp_path / "singleturn.json")
+    sample = found.load("1082")
+    assert (sample.instruction, sample.category) == ("Change the shell.", "adjust")
+    assert same(sample.source, picture(1))
+    with pytest.raises(AdaptEditError, match="imgedit, sample 1: .*none.png: no such file"):
+        found.load("1")
+    (tmp_path / "singleturn.json").write_text('{"1": {"id": "a.png"}}')
+    with pytest.raises(AdaptEditError, match="is not ImgEdit's"):
+        benchmark("imgedit", path=tmp_path / "singleturn.json")
