@@ -22,6 +22,7 @@ from adaptedit.evaluation.editors import EDITORS, Edit, editor
 from adaptedit.evaluation.run import Run, Shard, evaluate, seed_of
 from adaptedit.evaluation.sample import Sample
 from adaptedit.region import Region
+from conftest import FakeAdapter, FakeBackbone
 
 SIZE = (24, 16)
 
@@ -234,6 +235,15 @@ def test_every_editor_edits_and_says_what_it_found(name: str, pipe: AdaptEditPip
         assert edit.region is None
     else:
         assert edit.region is not None and edit.region.coverage() == pytest.approx(found, abs=0.01)
+
+
+def test_a_region_that_is_not_found_is_an_empty_one_and_a_failure() -> None:
+    blind = AdaptEditPipeline(FakeBackbone(), FakeAdapter(certainty=0.1))  # type: ignore[arg-type]
+    sample = big()
+    edit = editor("predicted", lambda: blind, {})(sample, 1)
+    assert edit.failure is not None and edit.failure.startswith("found nothing")
+    assert edit.region is not None and edit.region.coverage() == 0
+    assert edit.image == sample.source
 
 
 def test_other_peoples_pictures_and_functions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

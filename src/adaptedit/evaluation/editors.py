@@ -21,7 +21,8 @@ from adaptedit.region import Region
 
 @dataclass(frozen=True)
 class Edit:
-    """image: RGB. region: found by the editor, of the source's size; None if it finds none.
+    """image: RGB. region: found by the editor, of the source's size, empty if there is none; None if this
+    editor looks for none.
 
     gate: mean of the adapter's gates on the token grid of what the backbone saw, 8-bit grey.
     failure: why there is no edit; the image is then the source.
@@ -71,7 +72,8 @@ def predicted(
         try:
             region = pipe.predict_region(sample.source, sample.instruction)
         except RegionNotFound as error:
-            return Edit(sample.source, failure=str(error))
+            nowhere = Region.from_array(np.zeros(sample.source.size[::-1]))
+            return Edit(sample.source, nowhere, failure=str(error))
         return replace(_within(pipe, options, preserve, sample, seed, region), region=region)
 
     return edit
