@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from adaptedit.errors import AdaptEditError
-from adaptedit.evaluation.metrics import METRICS, SET_METRICS, available, available_sets
+from adaptedit.evaluation.metrics import METRICS, SET_METRICS, scoring
 from adaptedit.evaluation.metrics.fid import Fid
 from adaptedit.evaluation.metrics.local import Local
 from adaptedit.evaluation.sample import Sample
@@ -45,11 +45,16 @@ def options(tmp_path_factory) -> dict[str, dict[str, object]]:
     return given | {"region": {"threshold": 0.3}}
 
 
+def made(names: list[str], options: dict[str, dict[str, object]] | None = None):
+    found = scoring(names, {name: given for name, given in (options or {}).items() if name in names})
+    return found.metrics, found.unavailable
+
+
 OFFLINE = [name for name in METRICS if name != "lpips"]  # which needs torchvision
 
 
 def test_every_column_is_filled_for_a_full_sample_and_finite_for_a_black_result(options) -> None:
-    ready, missing = available(OFFLINE, options)
+    ready, missing = made(OFFLINE, options)
     assert not missing
     columns = [column for metric in ready for column in metric.columns]
     assert len(columns) == len(set(columns))
@@ -66,7 +71,7 @@ def test_every_column_is_filled_for_a_full_sample_and_finite_for_a_black_result(
 
 
 def test_columns_without_their_inputs_are_absent(options) -> None:
-    ready, _ = available(OFFLINE, options)
+    ready, _ = made(OFFLINE, options)
     bare = sample(target=None, region=None, source_caption="", target_caption="")
     scores: dict[str, float] = {}
     for metric in ready:
@@ -79,7 +84,7 @@ def test_columns_without_their_inputs_are_absent(options) -> None:
 
 
 def test_doing_nothing_has_the_documented_values(options) -> None:
-    ready, _ = available(OFFLINE, options)
+    ready, _ = made(OFFLINE, options)
     scores: dict[str, float] = {}
     for metric in ready:
         scores |= metric(sample(), picture(0), None)
@@ -94,7 +99,7 @@ def test_doing_nothing_has_the_documented_values(options) -> None:
 
 
 def test_clip_direction_is_that_of_the_unit_embeddings(options) -> None:
-    (clip,), _ = available(["clip"], options)
+    (clip,), _ = made(["clip"], options)
     before, after = (clip.encoder.image(picture(seed)).double() for seed in (0, 2))
     was, is_ = (clip.encoder.text(text).double() for text in ("a table", CAPTION))
     assert torch.linalg.vector_norm(before).item() == pytest.approx(1.0)
@@ -104,12 +109,12 @@ def test_clip_direction_is_that_of_the_unit_embeddings(options) -> None:
 
 
 def test_a_caption_longer_than_clip_reads_is_cut(options) -> None:
-    (clip,), _ = available(["clip"], options)
+    (clip,), _ = made(["clip"], options)
     assert clip.encoder.text("red cube " * 100).shape == (16,)
 
 
 def test_pie_clip_sees_the_edited_part_only(options) -> None:
-    (metric,), _ = available(["pie-clip"], options)
+    (metric,), _ = made(["pie-clip"], options)
     changed = np.array(picture(2))
     changed[:20] = 255
     before, after = (metric(sample(), image, None) for image in (picture(2), Image.fromarray(changed)))
@@ -118,7 +123,7 @@ def test_pie_clip_sees_the_edited_part_only(options) -> None:
 
 
 def test_structure_is_of_the_keys_of_the_last_layer_in_both_ranges(options) -> None:
-    (metric,), _ = available(["structure"], options)
+    (metric,), _ = made(["structure"], options)
     size = (224, 224)  # no resizing, so that the keys can be had from the model's own states
     pair = picture(0, size), picture(2, size)
     scores = metric(sample(source=pair[0], region=None), pair[1], None)
@@ -146,12 +151,12 @@ def _cosines(keys: torch.Tensor) -> torch.Tensor:
 
 
 def test_what_cannot_be_had_is_named_column_by_column(tmp_path) -> None:
-    ready, missing = available(["pixels", "clip"], {"clip": {"model": str(tmp_path / "none")}})
+    ready, missing = made(["pixels", "clip"], {"clip": {"model": str(tmp_path / "none")}})
     assert [metric.columns for metric in ready] == [METRICS["pixels"].columns]
     assert missing.keys() == set(METRICS["clip"].columns)
     assert all("none cannot be loaded" in reason and "\n" not in reason for reason in missing.values())
     with pytest.raises(AdaptEditError, match="no metric 'psnr'; choose among pixels"):
-        available(["psnr"])
+        scoring(["psnr"])
 
 
 def test_a_damaged_model_folder_says_so(tmp_path) -> None:
@@ -169,9 +174,9 @@ def test_without_torchvision_lpips_and_fid_say_that_they_need_it() -> None:
         pass
     else:
         pytest.skip("torchvision is here")
-    _, missing = available(["lpips"])
+    _, missing = made(["lpips"])
     assert missing.keys() == set(METRICS["lpips"].columns)
-    _, missing_sets = available_sets(["fid"])
+    _, missing_sets = made(["fid"])
     assert missing_sets.keys() == set(SET_METRICS["fid"].columns)
     assert all("torchvision" in why for why in (missing | missing_sets).values())
 
@@ -186,15 +191,17 @@ class _Means(torch.nn.Module):
 def test_fid_of_known_features() -> None:
     """Features are mean colours; results are the targets, 20 levels brighter: the distance of means."""
     fid = Fid(features=_Means())
-    assert fid.value() == {}
+    assert fid([]) == {}
     rng = np.random.default_rng(0)
+    pairs = []
     for _ in range(40):
         pixels = rng.integers(0, 200, (1, 1, 3), dtype=np.uint8).repeat(20, 0).repeat(30, 1)
         source, brighter = Image.fromarray(pixels), Image.fromarray(pixels + np.uint8(20))
-        fid.add(sample(source=source, target=source, region=None), brighter)
-    value = fid.value()
+        pairs.append((sample(source=source, target=source, region=None), brighter))
+    value = fid(pairs)
     assert value["FID"] == pytest.approx(3 * (20 / 255) ** 2, rel=1e-3)
     assert value["FID-source"] == value["FID"]
+    assert fid((one, one.source) for one, _ in pairs)["FID"] == pytest.approx(0, abs=1e-6)
 
 
 # -- local

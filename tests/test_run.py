@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from PIL import Image
 from adaptedit.editing.pipeline import AdaptEditPipeline
 from adaptedit.errors import AdaptEditError
 from adaptedit.evaluation.editors import EDITORS, Edit, editor
+from adaptedit.evaluation.metrics import Scoring
 from adaptedit.evaluation.run import Run, Shard, evaluate, seed_of
 from adaptedit.evaluation.sample import Sample
 from adaptedit.region import Region
@@ -60,14 +62,11 @@ class Difference:
 class Brightness:
     columns = ("mean brightness",)
 
-    def __init__(self) -> None:
-        self.values: list[float] = []
+    def __call__(self, pairs: Iterable[tuple[Sample, Image.Image]]) -> dict[str, float]:
+        return {"mean brightness": float(np.mean([np.asarray(result).mean() for _, result in pairs]))}
 
-    def add(self, sample: Sample, result: Image.Image) -> None:
-        self.values.append(float(np.asarray(result).mean()))
 
-    def value(self) -> dict[str, float]:
-        return {"mean brightness": float(np.mean(self.values))}
+SCORING = Scoring([Difference()], [Brightness()], {"CLIP-I": "offline"}, {})
 
 
 def noisy(sample: Sample, seed: int) -> Edit:
@@ -83,11 +82,9 @@ def a_run(out: Path, benchmark: Any = None, **changes: Any) -> Run:
         "noisy",
         3,
         {"steps": 1},
-        [Difference()],
-        [Brightness()],
-        {"CLIP-I": "offline"},
+        SCORING,
     )
-    return replace(run, **changes)  # fmt: skip
+    return replace(run, **changes)
 
 
 def lines(path: Path) -> list[dict[str, Any]]:
@@ -100,7 +97,7 @@ def results(out: Path) -> dict[str, Any]:
     ]
     files = {
         str(path.relative_to(out)): path.read_bytes()
-        for folder in ("pictures", "regions", "sources", "targets")
+        for folder in ("pictures", "regions", "sources", "targets", "truths")
         for path in sorted((out / folder).iterdir())
     }
     return {
@@ -182,7 +179,7 @@ def test_failures_are_counted_and_named(tmp_path: Path) -> None:
                 return Edit(sample.source.crop((0, 0, 24, 15)).resize((24, 15)))
         return Edit(sample.source)
 
-    assert evaluate(a_run(tmp_path, metrics=[]), bad)
+    assert evaluate(a_run(tmp_path, scoring=Scoring()), bad)
     edits = {row["id"]: row for row in lines(tmp_path / "edits.jsonl")}
     failures = {key: row["failure"] for key, row in edits.items() if row["failure"]}
     assert failures == {
@@ -204,7 +201,7 @@ def test_another_run_in_the_same_folder_is_refused(tmp_path: Path) -> None:
 
 
 def test_other_metrics_score_the_saved_pictures_anew(tmp_path: Path) -> None:
-    evaluate(a_run(tmp_path, metrics=[], limit=4), noisy)
+    evaluate(a_run(tmp_path, scoring=Scoring(), limit=4), noisy)
     assert "difference" not in lines(tmp_path / "scores.jsonl")[0]
     evaluate(a_run(tmp_path), lambda sample, seed: noisy(sample, seed))
     evaluate(a_run(tmp_path / "fresh"), noisy)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import time
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from io import BytesIO
 from pathlib import Path
@@ -25,7 +25,7 @@ from adaptedit.files import read_image, write_atomically
 from adaptedit.region import Region
 
 if TYPE_CHECKING:
-    from adaptedit.evaluation.metrics import Metric, SetMetric
+    from adaptedit.evaluation.metrics import Scoring
 
 THUMBNAIL = 256  # pixels, longest side of the sources and targets that a report shows
 
@@ -44,7 +44,7 @@ class Shard:
 class Run:
     """out: the run's folder. settings: whatever must be the same when it is resumed.
 
-    metrics, set_metrics: unavailable columns are in `unavailable`, with the reason.
+    scoring: when it is another than before, the pictures that are there are scored anew.
     """
 
     out: Path
@@ -52,9 +52,7 @@ class Run:
     editor_name: str
     seed: int
     settings: Row
-    metrics: Sequence[Metric]
-    set_metrics: Sequence[SetMetric]
-    unavailable: dict[str, str]
+    scoring: Scoring
     limit: int | None = None
 
     @property
@@ -73,9 +71,11 @@ class Run:
             "editor": self.editor_name,
             "seed": self.seed,
             "settings": self.settings,
-            "columns": [column for metric in self.metrics for column in metric.columns],
-            "set_columns": [column for metric in self.set_metrics for column in metric.columns],
-            "unavailable": self.unavailable,
+            "columns": [column for metric in self.scoring.metrics for column in metric.columns],
+            "set_columns": [column for metric in self.scoring.set_metrics for column in metric.columns],
+            "unavailable": self.scoring.unavailable,
+            "scoring": self.scoring.options,
+            "left_out": getattr(self.benchmark, "left_out", {}),  # ids by reason, of Emu-Edit
             "samples": sum(map(len, self.sessions)),
         }
 
@@ -109,7 +109,7 @@ def evaluate(
                     sample = _turn(sample, previous)
                 if sample_id not in edited:
                     edited[sample_id] = _edit(run, editor, sample, shard)
-                result = read_image(run.out / "pictures" / f"{sample_id}.png")
+                result = _result(run, sample_id)
                 if sample_id not in scored:
                     row = _score(run, sample, result, edited[sample_id]["failure"])
                     append(run.out, "scores", shard.rank, row)
@@ -117,7 +117,16 @@ def evaluate(
             done += 1
             if on_sample:
                 on_sample(done, total)
-    return _finish(run, [sample_id for session in sessions for sample_id in session])
+    complete = finished(run)
+    if complete:
+        _finish(run, [sample_id for session in sessions for sample_id in session])
+    return complete
+
+
+def finished(run: Run) -> bool:
+    """Every sample of every shard is edited and scored."""
+    scores = _scores(run)
+    return all(sample_id in scores for session in run.sessions for sample_id in session)
 
 
 def seed_of(seed: int, sample_id: str) -> int:
@@ -135,7 +144,7 @@ def _describe(run: Run) -> None:
                     f"{run.out} holds a run with {key} {before[key]!r}, not {description[key]!r}; "
                     "give another --out or remove it"
                 )
-    for folder in ("shards", "pictures", "regions", "gates", "sources", "targets"):
+    for folder in ("shards", "pictures", "regions", "gates", "sources", "targets", "truths"):
         (run.out / folder).mkdir(parents=True, exist_ok=True)
     write_atomically(path, f"{json.dumps(description, indent=1)}\n".encode())
 
@@ -157,12 +166,12 @@ def _edit(run: Run, editor: Editor, sample: Sample, shard: Shard) -> Row:
         edit = Edit(sample.source, failure=f"{type(error).__name__}: {error}")
     seconds = time.perf_counter() - start
     failure = edit.failure or _all_black(sample.source, edit.image)
-    pictures = {"pictures": edit.image, "gates": edit.gate}
-    if edit.region is not None:
-        pictures["regions"] = Image.fromarray((edit.region.mask * 255).round().astype("uint8"))
-    for folder, picture in pictures.items():
+    for folder, picture in (("pictures", edit.image), ("gates", edit.gate)):
         if picture is not None:
             _save(picture, run.out / folder / f"{sample.id}.png", "PNG")
+    for folder, region in (("regions", edit.region), ("truths", sample.region)):
+        if region is not None:
+            region.save(run.out / folder / f"{sample.id}.png")
     for folder, picture in (("sources", sample.source), ("targets", sample.target)):
         if picture is not None:
             small = picture.copy()
@@ -189,7 +198,7 @@ def _score(run: Run, sample: Sample, result: Image.Image, failure: str | None) -
         "instruction": sample.instruction,
         "failure": failure,
     }
-    for metric in run.metrics:
+    for metric in run.scoring.metrics:
         row |= metric(sample, result, found)
     return row
 
@@ -202,28 +211,24 @@ def _scores(run: Run) -> dict[str, Row]:
 
 def _metrics_key(run: Run) -> str:
     description = run.description()
-    columns = json.dumps([description["columns"], run.unavailable])
-    return f"{zlib.crc32(columns.encode()):08x}"
+    key = json.dumps([description["columns"], run.scoring.unavailable, run.scoring.options])
+    return f"{zlib.crc32(key.encode()):08x}"
 
 
-def _finish(run: Run, ids: list[str]) -> bool:
-    """Merges the shards and computes the set metrics, if all samples are there."""
+def _finish(run: Run, ids: list[str]) -> None:
+    """Merges the shards and computes the set metrics."""
     edits = {row["id"]: row for row in read(run.out, "edits")}
     scores = _scores(run)
-    if any(one not in scores or one not in edits for one in ids):
-        return False
     values: dict[str, float] = {}
-    if run.set_metrics:
-        for one in ids:
-            sample, result = run.benchmark.load(one), read_image(run.out / "pictures" / f"{one}.png")
-            for metric in run.set_metrics:
-                metric.add(sample, result)
-        for metric in run.set_metrics:
-            values |= metric.value()
+    for metric in run.scoring.set_metrics:
+        values |= metric((run.benchmark.load(one), _result(run, one)) for one in ids)
     write_atomically(run.out / "set.json", f"{json.dumps(values)}\n".encode())
     merged(run.out, "edits", [edits[one] for one in ids])
     merged(run.out, "scores", [scores[one] for one in ids])
-    return True
+
+
+def _result(run: Run, sample_id: str) -> Image.Image:
+    return read_image(run.out / "pictures" / f"{sample_id}.png")
 
 
 def _all_black(source: Image.Image, result: Image.Image) -> str | None:

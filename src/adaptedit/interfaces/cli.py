@@ -14,7 +14,7 @@ import typer
 
 from adaptedit import __version__
 from adaptedit.errors import AdaptEditError
-from adaptedit.interfaces import data_cli, evaluate_cli, models_cli, train_cli
+from adaptedit.interfaces import data_cli, evaluate_cli, models_cli, report_cli, train_cli
 from adaptedit.interfaces.terminal import OneLineErrors, quiet, stages
 
 if TYPE_CHECKING:
@@ -40,9 +40,10 @@ Instruction = Annotated[str, typer.Argument(metavar="INSTRUCTION", help="What to
 app = typer.Typer(
     cls=OneLineErrors, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False
 )
-for name, commands in (("data", data_cli.app), ("train", train_cli.app), ("evaluate", evaluate_cli.app)):
+for name, commands in (("data", data_cli.app), ("train", train_cli.app)):
     app.add_typer(commands, name=name)
-app.command()(models_cli.models)
+for command in (evaluate_cli.evaluate, report_cli.report, models_cli.models):
+    app.command()(command)
 
 
 def main() -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol, TypeVar
+import inspect
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
 
 from PIL import Image
 
@@ -36,16 +38,17 @@ class Metric(Protocol):
 
 
 class SetMetric(Protocol):
-    """One number for all samples; constructed as a `Metric` is."""
+    """Numbers for all samples at once; constructed as a `Metric` is."""
 
     columns: tuple[str, ...]
 
-    def add(self, sample: Sample, result: Image.Image) -> None: ...
+    def __call__(self, pairs: Iterable[tuple[Sample, Image.Image]]) -> dict[str, float]:
+        """pairs: samples and results. Finite numbers, of the columns that apply."""
+        ...
 
-    def value(self) -> dict[str, float]: ...
 
-
-# Keyword arguments: Clip, PieClip, Dino, Structure: model, device. Lpips: device. RegionScores: threshold.
+# Keyword arguments, beside the device of those that compute on one:
+# Clip, PieClip, Dino, Structure: model. RegionScores: threshold. Fid: weights.
 METRICS: dict[str, type[Metric]] = {
     "pixels": Pixels,
     "local": Local,
@@ -58,38 +61,46 @@ METRICS: dict[str, type[Metric]] = {
     "shift": Shift,
     "region": RegionScores,
 }
-SET_METRICS: dict[str, type[SetMetric]] = {"fid": Fid}  # weights, device
-
-Options = Mapping[str, Mapping[str, Any]]
-M = TypeVar("M", Metric, SetMetric)
+SET_METRICS: dict[str, type[SetMetric]] = {"fid": Fid}
+ALL = (*METRICS, *SET_METRICS)
 
 
-def available(names: Sequence[str], options: Options | None = None) -> tuple[list[Metric], dict[str, str]]:
-    """Those of `METRICS` that can be had, and for the columns of the others: why not.
+@dataclass(frozen=True)
+class Scoring:
+    """What results are scored with. unavailable: the columns that cannot be had, with the reason.
 
-    options: keyword arguments by name, such as {"clip": {"model": "folder", "device": "cuda"}}.
+    options: what the metrics were made with, by name; results scored with others are not the same.
+    """
+
+    metrics: list[Metric] = field(default_factory=list)
+    set_metrics: list[SetMetric] = field(default_factory=list)
+    unavailable: dict[str, str] = field(default_factory=dict)
+    options: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+
+def scoring(
+    names: Sequence[str] = ALL,
+    options: Mapping[str, Mapping[str, Any]] | None = None,
+    device: str = "cpu",
+) -> Scoring:
+    """Those of `METRICS` and `SET_METRICS` that can be had, and why the others cannot.
+
+    options: keyword arguments by name, such as {"clip": {"model": "folder"}}.
     Raises AdaptEditError for a name that there is not.
     """
-    return _available(METRICS, names, options or {})
-
-
-def available_sets(
-    names: Sequence[str], options: Options | None = None
-) -> tuple[list[SetMetric], dict[str, str]]:
-    """As `available`, of `SET_METRICS`."""
-    return _available(SET_METRICS, names, options or {})
-
-
-def _available(
-    known: Mapping[str, Callable[..., M]], names: Sequence[str], options: Options
-) -> tuple[list[M], dict[str, str]]:
-    ready: list[M] = []
-    reasons: dict[str, str] = {}
+    known: dict[str, type[Metric] | type[SetMetric]] = {**METRICS, **SET_METRICS}
+    if unknown := [name for name in (*names, *(options or {})) if name not in known]:
+        raise AdaptEditError(f"there is no metric {unknown[0]!r}; choose among {', '.join(known)}")
+    made = Scoring(options={name: dict(chosen) for name, chosen in (options or {}).items()})
     for name in names:
-        if name not in known:
-            raise AdaptEditError(f"there is no metric {name!r}; choose among {', '.join(known)}")
+        arguments = dict(made.options.get(name, {}))
+        if "device" in inspect.signature(known[name]).parameters:
+            arguments["device"] = device
         try:
-            ready.append(known[name](**options.get(name, {})))
+            if name in METRICS:
+                made.metrics.append(METRICS[name](**arguments))
+            else:
+                made.set_metrics.append(SET_METRICS[name](**arguments))
         except AdaptEditError as error:
-            reasons |= dict.fromkeys(known[name].columns, str(error))  # type: ignore[attr-defined]
-    return ready, reasons
+            made.unavailable.update(dict.fromkeys(known[name].columns, str(error)))
+    return made

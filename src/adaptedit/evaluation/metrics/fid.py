@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -50,15 +51,15 @@ class Fid:
                 "or give the file of torch-fidelity's pt_inception weights"
             ) from error
 
-    def add(self, sample: Sample, result: Image.Image) -> None:
-        """One pair; pictures of any size, Inception's own resizing applies."""
-        for column, reference in (("FID", sample.target), ("FID-source", sample.source)):
-            if reference is not None:
-                self.distances[column].update(self._pixels(reference), real=True)
-                self.distances[column].update(self._pixels(result), real=False)
-
-    def value(self) -> dict[str, float]:
-        """The columns that have at least two pairs."""
+    def __call__(self, pairs: Iterable[tuple[Sample, Image.Image]]) -> dict[str, float]:
+        """Of pictures of any size, by Inception's own resizing; the columns that have at least two pairs."""
+        for distance in self.distances.values():
+            distance.reset()
+        for sample, result in pairs:
+            for column, reference in (("FID", sample.target), ("FID-source", sample.source)):
+                if reference is not None:
+                    self.distances[column].update(self._pixels(reference), real=True)
+                    self.distances[column].update(self._pixels(result), real=False)
         return {
             column: max(float(distance.compute()), 0.0)
             for column, distance in self.distances.items()

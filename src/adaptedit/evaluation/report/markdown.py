@@ -1,0 +1,167 @@
+"""The report as Markdown: the same tables as on the page, without the pictures."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from adaptedit.evaluation.published import Published
+from adaptedit.evaluation.report.columns import arrow, grouped
+from adaptedit.evaluation.report.summary import Editor, Estimates, Summary
+from adaptedit.evaluation.statistics import RESAMPLES, Estimate
+
+HOW = (
+    "Mean [95 % interval], by a bootstrap over samples ({resamples} resamples). n: samples that have the "
+    "number, where it is not all. ↑ higher is better, ↓ lower. A failed edit counts as its source unchanged."
+)
+
+
+def markdown(summary: Summary) -> str:
+    title = f"# {_text(summary.benchmark)}"
+    parts = [title, HOW.format(resamples=RESAMPLES), "## Editors", _editors(summary)]
+    if unfinished := [editor for editor in summary.editors if not editor.run.finished]:
+        names = ", ".join(_text(editor.run.name) for editor in unfinished)
+        parts.append(f"**Unfinished: {names}.** Their numbers are of the samples that are done.")
+    if summary.headline:
+        parts += ["## At a glance", _means(summary, summary.headline)]
+    parts.append("## All columns")
+    for group, columns in grouped(summary.columns):
+        parts += [f"### {group.title}", group.note, _means(summary, columns)]
+        if differences := _deltas(summary, columns):
+            parts += [f"Difference from {_text(summary.baseline)}, on the same samples:", differences]
+    if summary.categories:
+        parts.append("## By category")
+        for column in summary.headline or summary.columns:
+            parts += [f"### {column}{arrow(column)}", _by_category(summary, column)]
+    if summary.set_columns:
+        parts += ["## Of all samples at once", _sets(summary)]
+    if failures := [editor for editor in summary.editors if editor.run.failures]:
+        parts += ["## Failures", _failures(failures)]
+    if summary.missing:
+        parts += ["## Columns that are not there", _missing(summary)]
+    parts += ["## Settings and seeds", _settings(summary)]
+    if summary.published:
+        parts += ["## Published numbers, not measured here", *map(_published, summary.published)]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]], *, words: bool = False) -> str:
+    """Cells are Markdown. The first column is set left, numbers right."""
+    rule = [":--", *[":--" if words else "--:"] * (len(head) - 1)]
+    return "\n".join(f"| {' | '.join(row)} |" for row in [head, rule, *rows])
+
+
+def _editors(summary: Summary) -> str:
+    rows = []
+    for editor in summary.editors:
+        run = editor.run
+        done = str(run.expected) if run.finished else f"{len(run.scores)} of {run.expected}, unfinished"
+        seconds = "" if run.seconds is None else f"{run.seconds:.2f}"
+        rows.append([_text(run.name), done, str(len(run.failures)), str(len(run.other_size)), seconds])
+    return table(["editor", "samples", "failures", "other size than the source", "seconds an edit"], rows)
+
+
+def _means(summary: Summary, columns: Sequence[str]) -> str:
+    return _estimates(summary, columns, summary.editors, lambda editor: editor.means)
+
+
+def _deltas(summary: Summary, columns: Sequence[str]) -> str:
+    others = [editor for editor in summary.editors if editor.run.name != summary.baseline]
+    return _estimates(summary, columns, others, lambda editor: editor.deltas, signed=True)
+
+
+def _estimates(
+    summary: Summary,
+    columns: Sequence[str],
+    editors: Sequence[Editor],
+    of: Callable[[Editor], Estimates],
+    signed: bool = False,
+) -> str:
+    """Empty if none of the editors has any; those without are left out."""
+    rows = []
+    for editor in editors:
+        if any(column in of(editor) for column in columns):
+            cells = [
+                _cell(of(editor).get(column), summary.decimals(column), len(editor.run.scores), signed)
+                for column in columns
+            ]
+            rows.append([_text(editor.run.name), *cells])
+    return table(["editor", *(f"{column}{arrow(column)}" for column in columns)], rows) if rows else ""
+
+
+def _by_category(summary: Summary, column: str) -> str:
+    digits = summary.decimals(column)
+    rows = []
+    for editor in summary.editors:
+        if column in editor.means:
+            cells = [_cell(editor.categories[one].get(column), digits) for one in summary.categories]
+            rows.append([_text(editor.run.name), *cells])
+    return table(["editor", *(_text(one) or "(none)" for one in summary.categories)], rows)
+
+
+def _cell(one: Estimate | None, digits: int, samples: int | None = None, signed: bool = False) -> str:
+    if one is None:
+        return ""
+    mean, low, high = (_number(value, digits, signed) for value in (one.mean, one.low, one.high))
+    cell = f"{mean} [{low}, {high}]"
+    return cell if samples in (None, one.count) else f"{cell} n {one.count}"
+
+
+def _number(value: float, digits: int, signed: bool) -> str:
+    text = f"{value:{'+' if signed else ''}.{digits}f}"
+    return text if float(text) else text.lstrip("+-")
+
+
+def _sets(summary: Summary) -> str:
+    head = ["editor", *(f"{column}{arrow(column)}" for column in summary.set_columns)]
+    rows = [
+        [
+            _text(editor.run.name),
+            *(
+                f"{editor.run.sets[column]:.4g}" if column in editor.run.sets else ""
+                for column in summary.set_columns
+            ),
+        ]
+        for editor in summary.editors
+    ]
+    return table(head, rows)
+
+
+def _failures(editors: Sequence[Editor]) -> str:
+    rows = [
+        [_text(editor.run.name), str(times), _text(reason)]
+        for editor in editors
+        for reason, times in Counter(editor.run.failures.values()).most_common(10)
+    ]
+    return table(["editor", "samples", "reason"], rows, words=True)
+
+
+def _missing(summary: Summary) -> str:
+    rows = []
+    for one in summary.missing:
+        whose = "all" if len(one.editors) == len(summary.editors) else ", ".join(map(_text, one.editors))
+        rows.append([", ".join(map(_text, one.columns)), whose, _text(one.reason)])
+    return table(["column", "editors", "reason"], rows, words=True)
+
+
+def _settings(summary: Summary) -> str:
+    keys = sorted({key for editor in summary.editors for key in editor.run.settings})
+    rows = [
+        [_text(run.name), str(run.seed), *(_text(str(run.settings.get(key, ""))) for key in keys)]
+        for run in (editor.run for editor in summary.editors)
+    ]
+    return table(["editor", "seed", *map(_text, keys)], rows, words=True)
+
+
+def _published(family: Published) -> str:
+    rows = [[_text(name), *(f"{value:g}" for value in values)] for name, values in family.rows.items()]
+    head = ["method", *(f"{column}{arrow(column)}" for column in family.columns)]
+    notes = [f"Source: {_text(family.source)}.", _text(family.caution)]
+    return "\n\n".join([f"### {_text(family.title)}", table(head, rows), " ".join(notes).strip()])
+
+
+def _text(text: str | Path) -> str:
+    """Text from a file, to be shown as it is."""
+    return re.sub(r"([\\`*_\[\]|<>&])", r"\\\1", " ".join(str(text).split()))

@@ -1,0 +1,174 @@
+"""Reads what `evaluation/run.py` writes: one folder an editor. A damaged line is named, never skipped."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from adaptedit.errors import AdaptEditError
+from adaptedit.evaluation.lines import read as read_shards
+from adaptedit.evaluation.statistics import Scores
+
+Row = dict[str, Any]
+
+DESCRIPTION = {
+    "benchmark": str,
+    "editor": str,
+    "seed": int,
+    "settings": dict,
+    "columns": list,
+    "set_columns": list,
+    "unavailable": dict,
+    "samples": int,
+}
+
+
+@dataclass(frozen=True)
+class EditorRun:
+    """What is on disk of one editor.
+
+    name: its own among the runs of a report. expected: samples that there are when the run is finished.
+    edits, scores: lines by sample id, in the order of the file; see `evaluation/run.py`.
+    sets: values of the set metrics; {} before the run is finished.
+    """
+
+    folder: Path
+    name: str
+    benchmark: str
+    seed: int
+    settings: Row
+    columns: tuple[str, ...]
+    set_columns: tuple[str, ...]
+    unavailable: dict[str, str]
+    expected: int
+    edits: dict[str, Row]
+    scores: dict[str, Row]
+    sets: dict[str, float]
+
+    @property
+    def finished(self) -> bool:
+        return len(self.scores) >= self.expected
+
+    @property
+    def failures(self) -> dict[str, str]:
+        """Why, by sample."""
+        return {one: row["failure"] for one, row in self.scores.items() if row.get("failure")}
+
+    @property
+    def other_size(self) -> list[str]:
+        """Samples whose result is not of the source's size."""
+        return [one for one in self.scores if self.edits.get(one, {}).get("size_differs")]
+
+    @property
+    def seconds(self) -> float | None:
+        """Mean time of an edit."""
+        times = [row["seconds"] for row in self.edits.values() if row.get("seconds") is not None]
+        return sum(times) / len(times) if times else None
+
+    def table(self, columns: Sequence[str], category: str | None = None) -> Scores:
+        """The scores as a matrix; of one category, or of all."""
+        rows = [row for row in self.scores.values() if category in (None, row.get("category", ""))]
+        values = [[row.get(column) for column in columns] for row in rows]
+        return Scores(
+            tuple(row["id"] for row in rows), np.array(values, dtype=np.float64).reshape(len(rows), -1)
+        )
+
+
+def read_runs(folders: Sequence[Path]) -> list[EditorRun]:
+    """All runs in these folders: each holds one run, or a folder a run as `adaptedit evaluate` makes them.
+
+    AdaptEditError if there is none, if they are of several benchmarks, or if a file is damaged.
+    """
+    runs = [_read(folder) for given in folders for folder in _run_folders(Path(given))]
+    for run in runs[1:]:
+        if run.benchmark != runs[0].benchmark:
+            raise AdaptEditError(
+                f"{runs[0].folder} is a run of {runs[0].benchmark} and {run.folder} of {run.benchmark}; "
+                "their numbers do not compare: make a report for each"
+            )
+    shared = Counter(run.name for run in runs)
+    named = [
+        run if shared[run.name] == 1 else replace(run, name=f"{run.name} ({run.folder})") for run in runs
+    ]
+    if doubled := [name for name, times in Counter(run.name for run in named).items() if times > 1]:
+        raise AdaptEditError(f"{doubled[0]}: the same run is given twice; give each folder once")
+    return named
+
+
+def _run_folders(given: Path) -> list[Path]:
+    if (given / "run.json").exists():
+        return [given]
+    folders = sorted(path.parent for path in given.glob("*/run.json"))
+    if not folders:
+        raise AdaptEditError(f"{given}: holds no run (no run.json); give the --out of adaptedit evaluate")
+    return folders
+
+
+def _read(folder: Path) -> EditorRun:
+    described = _described(folder / "run.json")
+    columns = tuple(described["columns"])
+    edits, scores = _rows(folder, "edits", ()), _rows(folder, "scores", columns)
+    if len(scores) < described["samples"]:  # still going on, or killed: the lines are in the shards
+        edits |= {row["id"]: row for row in read_shards(folder, "edits")}
+        scores |= {row["id"]: row for row in read_shards(folder, "scores")}
+    path = folder / "set.json"
+    sets = _object(path.read_bytes(), str(path)) if path.exists() else {}
+    return EditorRun(
+        folder,
+        described["editor"],
+        described["benchmark"],
+        described["seed"],
+        described["settings"],
+        columns,
+        tuple(described["set_columns"]),
+        described["unavailable"],
+        described["samples"],
+        edits,
+        scores,
+        sets if len(scores) >= described["samples"] else {},
+    )
+
+
+def _described(path: Path) -> Row:
+    described = _object(path.read_bytes(), str(path))
+    for key, kind in DESCRIPTION.items():
+        if not isinstance(described.get(key), kind):
+            raise AdaptEditError(f"{path}: {key!r} is missing or not a {kind.__name__}; run evaluate again")
+    return described
+
+
+_AGAIN = "remove the file and run evaluate again"
+
+
+def _rows(folder: Path, name: str, columns: tuple[str, ...]) -> dict[str, Row]:
+    path = folder / f"{name}.jsonl"
+    rows: dict[str, Row] = {}
+    for number, line in enumerate(path.read_bytes().splitlines() if path.exists() else [], start=1):
+        where = f"{path}, line {number}"
+        row = _object(line, where)
+        one = row.get("id")
+        if not isinstance(one, str) or Path(one).name != one or one in rows:
+            raise AdaptEditError(f"{where}: the id {one!r} is not a file name, or comes twice; {_AGAIN}")
+        for column in columns:
+            value = row.get(column, 0.0)
+            if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+                raise AdaptEditError(f"{where}: {column} is {value!r}, not a finite number; {_AGAIN}")
+        rows[one] = row
+    return rows
+
+
+def _object(text: bytes, where: str) -> Row:
+    try:
+        value = json.loads(text)
+    except ValueError as error:
+        raise AdaptEditError(f"{where}: damaged ({error}); {_AGAIN}") from None
+    if not isinstance(value, dict):
+        raise AdaptEditError(f"{where}: holds no JSON object; {_AGAIN}")
+    return value
