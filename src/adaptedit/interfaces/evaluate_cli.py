@@ -77,7 +77,14 @@ def evaluate(
         int | None, typer.Option(min=1, help="Denoising steps.", show_default="the editor's own")
     ] = None,
     metrics: Annotated[
-        list[str] | None, typer.Option("--metric", help="May be repeated.", show_default="all")
+        list[str] | None,
+        typer.Option(
+            "--metric",
+            metavar="NAME",
+            help="May be repeated: pixels, local, clip, pie-clip, dino, fidelity, lpips, structure, shift, "
+            "region, fid.",
+            show_default="all",
+        ),
     ] = None,
     models: Models = None,
     threshold_from: Annotated[
@@ -149,8 +156,8 @@ def evaluate(
         settings = {"backbone": backbone, "adapter": adapter, "num_inference_steps": steps}
         edit_options = {} if steps is None else {"num_inference_steps": steps}
         runs = [Run(out / _folder(name), samples, name, seed, settings, scored_with, limit) for name in names]
-        for run in runs:
-            one = editor(run.editor_name, pipe, edit_options)
+        ready = [editor(name, pipe, edit_options) for name in names]
+        for run, one in zip(runs, ready, strict=True):
             on_sample = stage(run.editor_name, len(run.sessions))
             run_editor(run, one, shard=Shard(rank, ranks), on_sample=on_sample)
         if all(map(finished, runs)):
