@@ -21,6 +21,7 @@ from adaptedit.editing.pipeline import AdaptEditPipeline
 from adaptedit.errors import AdaptEditError
 from adaptedit.evaluation.editors import EDITORS, Edit, editor
 from adaptedit.evaluation.metrics import Scoring
+from adaptedit.evaluation.report.runs import read_runs
 from adaptedit.evaluation.run import Run, Shard, evaluate, seed_of
 from adaptedit.evaluation.sample import Sample
 from adaptedit.region import Region
@@ -207,6 +208,26 @@ def test_other_metrics_score_the_saved_pictures_anew(tmp_path: Path) -> None:
     evaluate(a_run(tmp_path / "fresh"), noisy)
     assert lines(tmp_path / "scores.jsonl") == lines(tmp_path / "fresh" / "scores.jsonl")
     assert set(lines(tmp_path / "scores.jsonl")[0]) >= {"difference", "coverage"}
+
+
+def test_scores_of_other_metrics_are_gone_at_once(tmp_path: Path) -> None:
+    evaluate(a_run(tmp_path), noisy)
+
+    def stop(done: int, total: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        evaluate(a_run(tmp_path, scoring=Scoring([Difference()])), noisy, on_sample=stop)
+    assert not (tmp_path / "scores.jsonl").exists() and not (tmp_path / "set.json").exists()
+    (run,) = read_runs([tmp_path])
+    assert len(run.scores) == 1 and not run.finished
+
+
+def test_what_a_benchmark_leaves_out_is_on_record(tmp_path: Path) -> None:
+    squares = Squares()
+    squares.left_out = {"bad caption": ["s0", "x7"], "none": []}  # type: ignore[attr-defined]
+    evaluate(a_run(tmp_path, squares), noisy)
+    assert json.loads((tmp_path / "run.json").read_text())["left_out"] == {"bad caption": ["x7"]}
 
 
 def test_a_limit_keeps_sessions_whole(tmp_path: Path) -> None:

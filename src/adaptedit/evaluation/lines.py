@@ -29,7 +29,7 @@ def read(out: Path, name: str) -> list[Row]:
         for line in path.read_bytes().splitlines():
             try:
                 rows.append(json.loads(line))
-            except json.JSONDecodeError:
+            except ValueError:  # of JSON or of UTF-8
                 continue
     return rows
 

@@ -65,6 +65,13 @@ class Run:
             chosen.append(session)
         return chosen
 
+    def _left_out(self) -> dict[str, list[str]]:
+        """Ids by reason, of a benchmark that leaves some out of its sessions."""
+        known: dict[str, list[str]] = getattr(self.benchmark, "left_out", {})
+        there = {one for session in self.benchmark.sessions for one in session}
+        kept = {reason: [one for one in ids if one not in there] for reason, ids in known.items()}
+        return {reason: ids for reason, ids in kept.items() if ids}
+
     def description(self) -> Row:
         return {
             "benchmark": self.benchmark.name,
@@ -75,9 +82,17 @@ class Run:
             "set_columns": [column for metric in self.scoring.set_metrics for column in metric.columns],
             "unavailable": self.scoring.unavailable,
             "scoring": self.scoring.options,
-            "left_out": getattr(self.benchmark, "left_out", {}),  # ids by reason, of Emu-Edit
+            "left_out": self._left_out(),
+            "scored_as": self.scored_as,
             "samples": sum(map(len, self.sessions)),
         }
+
+    @property
+    def scored_as(self) -> str:
+        """The same for scores that are the same columns of the same metrics."""
+        columns = [metric.columns for metric in self.scoring.metrics]
+        key = json.dumps([columns, self.scoring.unavailable, self.scoring.options])
+        return f"{zlib.crc32(key.encode()):08x}"
 
 
 def evaluate(
@@ -134,7 +149,7 @@ def seed_of(seed: int, sample_id: str) -> int:
 
 
 def _describe(run: Run) -> None:
-    """Writes run.json, or checks that it describes this run."""
+    """Writes run.json, or checks that it describes this run; what was made of other scores goes."""
     path, description = run.out / "run.json", run.description()
     if path.exists():
         before = json.loads(path.read_text("utf-8"))
@@ -144,6 +159,9 @@ def _describe(run: Run) -> None:
                     f"{run.out} holds a run with {key} {before[key]!r}, not {description[key]!r}; "
                     "give another --out or remove it"
                 )
+        if before["scored_as"] != run.scored_as:
+            for name in ("scores.jsonl", "set.json"):
+                (run.out / name).unlink(missing_ok=True)
     for folder in ("shards", "pictures", "regions", "gates", "sources", "targets", "truths"):
         (run.out / folder).mkdir(parents=True, exist_ok=True)
     write_atomically(path, f"{json.dumps(description, indent=1)}\n".encode())
@@ -193,7 +211,7 @@ def _score(run: Run, sample: Sample, result: Image.Image, failure: str | None) -
     found = Region.from_white_is_edit(read_image(path)) if path.exists() else None
     row: Row = {
         "id": sample.id,
-        "metrics": _metrics_key(run),
+        "scored_as": run.scored_as,
         "category": sample.category,
         "instruction": sample.instruction,
         "failure": failure,
@@ -205,14 +223,7 @@ def _score(run: Run, sample: Sample, result: Image.Image, failure: str | None) -
 
 def _scores(run: Run) -> dict[str, Row]:
     """By sample, those made by this run's metrics."""
-    key = _metrics_key(run)
-    return {row["id"]: row for row in read(run.out, "scores") if row.pop("metrics") == key}
-
-
-def _metrics_key(run: Run) -> str:
-    description = run.description()
-    key = json.dumps([description["columns"], run.scoring.unavailable, run.scoring.options])
-    return f"{zlib.crc32(key.encode()):08x}"
+    return {row["id"]: row for row in read(run.out, "scores") if row["scored_as"] == run.scored_as}
 
 
 def _finish(run: Run, ids: list[str]) -> None:

@@ -162,7 +162,8 @@ def evaluate(
             run_editor(run, one, shard=Shard(rank, ranks), on_sample=on_sample)
         if all(map(finished, runs)):
             stage("writing the report")
-            typer.echo(write_report([out], out, baseline=baseline))
+            others = {path.parent for path in out.glob("*/run.json")} - {run.out for run in runs}
+            typer.echo(write_report([*(run.out for run in runs), *sorted(others)], out, baseline=baseline))
         else:
             typer.echo(f"share {rank + 1} of {ranks} is done; the last process writes the report")
 

@@ -95,7 +95,7 @@ GROUPS = (
     ),
     Group(
         "The region found, against the annotators'",
-        "Of editors that look for a region; where they found none, it counts as a failure and not here.",
+        "Of editors that look for a region. One that finds none has an empty region here, and a failure.",
         r"(IoU|F1|precision|recall|boundary-F|coverage-error)(@dev)?",
         found_region=True,
     ),
@@ -118,6 +118,11 @@ def better(column: str) -> int:
     """1: higher is better, -1: lower, 0: neither or unknown."""
     name = column.removeprefix("PIE-")
     return BETTER[max((prefix for prefix in BETTER if name.startswith(prefix)), key=len, default="zoom")]
+
+
+def finest(column: str) -> int:
+    """Digits after the point at most; of a shift in pixels and of a zoom more would be noise."""
+    return 4 if column.startswith(("shift", "zoom")) else 6
 
 
 def arrow(column: str) -> str:

@@ -51,7 +51,7 @@ def _tables(summary: Summary) -> Json:
         ],
         "setColumns": {column: {"better": better(column)} for column in summary.set_columns},
         "categories": summary.categories,
-        "editors": [_editor(editor) for editor in summary.editors],
+        "editors": [_editor(summary, editor) for editor in summary.editors],
         "missing": [vars(one) for one in summary.missing],
         "published": [
             vars(one) | {"better": [better(column) for column in one.columns]} for one in summary.published
@@ -59,8 +59,12 @@ def _tables(summary: Summary) -> Json:
     }
 
 
-def _editor(editor: Editor) -> Json:
+def _editor(summary: Summary, editor: Editor) -> Json:
     run = editor.run
+
+    def numbers(estimates: Estimates) -> Json:
+        return {column: _numbers(one, summary.decimals(column)) for column, one in estimates.items()}
+
     return {
         "name": run.name,
         "done": len(run.scores),
@@ -69,24 +73,18 @@ def _editor(editor: Editor) -> Json:
         "otherSize": run.other_size,
         "seconds": run.seconds,
         "seed": run.seed,
-        "settings": {key: _short(value) for key, value in run.settings.items()},
+        "settings": run.settings,
         "sets": run.sets,
-        "means": _numbers(editor.means),
-        "deltas": _numbers(editor.deltas),
-        "byCategory": {one: _numbers(found) for one, found in editor.categories.items()},
+        "means": numbers(editor.means),
+        "deltas": numbers(editor.deltas),
+        "byCategory": {one: numbers(found) for one, found in editor.categories.items()},
         "reasons": Counter(run.failures.values()).most_common(10),
     }
 
 
-def _short(value: object) -> str:
-    return value if isinstance(value, str) else json.dumps(value)
-
-
-def _numbers(estimates: Estimates) -> Json:
-    def numbers(one: Estimate) -> list[float]:
-        return [_rounded(one.mean), _rounded(one.low), _rounded(one.high), one.count]
-
-    return {column: numbers(one) for column, one in estimates.items()}
+def _numbers(one: Estimate, decimals: int) -> list[float]:
+    """[mean, low, high, count, sign], the first three as in the Markdown, to the last digit."""
+    return [*(round(value, decimals) for value in (one.mean, one.low, one.high)), one.count, one.sign]
 
 
 def _rounded(value: float) -> float:

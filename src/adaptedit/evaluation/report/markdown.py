@@ -1,4 +1,4 @@
-"""The report as Markdown: the same tables as on the page, without the pictures."""
+"""The report as Markdown: the page's numbers without its pictures. A column is a row: tables stay narrow."""
 
 from __future__ import annotations
 
@@ -14,8 +14,11 @@ from adaptedit.evaluation.statistics import RESAMPLES, Estimate
 
 HOW = (
     "Mean [95 % interval], by a bootstrap over samples ({resamples} resamples). n: samples that have the "
-    "number, where it is not all. ↑ higher is better, ↓ lower. A failed edit counts as its source unchanged."
+    "number, where it is not all; –: none. ↑ higher is better, ↓ lower. A failed edit counts as its source "
+    "unchanged. Wrong size: the result is not of the source's size."
 )
+
+NONE = "–"
 
 
 def markdown(summary: Summary) -> str:
@@ -26,21 +29,22 @@ def markdown(summary: Summary) -> str:
         parts.append(f"**Unfinished: {names}.** Their numbers are of the samples that are done.")
     if summary.headline:
         parts += ["## At a glance", _means(summary, summary.headline)]
-    parts.append("## All columns")
+    if summary.columns:
+        parts.append("## All columns")
     for group, columns in grouped(summary.columns):
         parts += [f"### {group.title}", group.note, _means(summary, columns)]
         if differences := _deltas(summary, columns):
             parts += [f"Difference from {_text(summary.baseline)}, on the same samples:", differences]
-    if summary.categories:
+    if summary.categories and summary.columns:
         parts.append("## By category")
         for column in summary.headline or summary.columns:
-            parts += [f"### {column}{arrow(column)}", _by_category(summary, column)]
+            parts += [f"### {_named(column)}", _by_category(summary, column)]
     if summary.set_columns:
         parts += ["## Of all samples at once", _sets(summary)]
     if failures := [editor for editor in summary.editors if editor.run.failures]:
         parts += ["## Failures", _failures(failures)]
     if summary.missing:
-        parts += ["## Columns that are not there", _missing(summary)]
+        parts += ["## Missing columns", _missing(summary)]
     parts += ["## Settings and seeds", _settings(summary)]
     if summary.published:
         parts += ["## Published numbers, not measured here", *map(_published, summary.published)]
@@ -58,9 +62,9 @@ def _editors(summary: Summary) -> str:
     for editor in summary.editors:
         run = editor.run
         done = str(run.expected) if run.finished else f"{len(run.scores)} of {run.expected}, unfinished"
-        seconds = "" if run.seconds is None else f"{run.seconds:.2f}"
+        seconds = NONE if run.seconds is None else f"{run.seconds:.2f}"
         rows.append([_text(run.name), done, str(len(run.failures)), str(len(run.other_size)), seconds])
-    return table(["editor", "samples", "failures", "other size than the source", "seconds an edit"], rows)
+    return table(["editor", "samples", "failures", "wrong size", "seconds an edit"], rows)
 
 
 def _means(summary: Summary, columns: Sequence[str]) -> str:
@@ -79,34 +83,38 @@ def _estimates(
     of: Callable[[Editor], Estimates],
     signed: bool = False,
 ) -> str:
-    """Empty if none of the editors has any; those without are left out."""
+    """Empty if none of the editors has any; editors and columns without are left out."""
+    shown = [editor for editor in editors if any(column in of(editor) for column in columns)]
     rows = []
-    for editor in editors:
-        if any(column in of(editor) for column in columns):
-            cells = [
-                _cell(of(editor).get(column), summary.decimals(column), len(editor.run.scores), signed)
-                for column in columns
-            ]
-            rows.append([_text(editor.run.name), *cells])
-    return table(["editor", *(f"{column}{arrow(column)}" for column in columns)], rows) if rows else ""
+    for column in columns:
+        if any(column in of(editor) for editor in shown):
+            digits = summary.decimals(column)
+            cells = [_cell(of(one).get(column), digits, len(one.run.scores), signed) for one in shown]
+            rows.append([_named(column), *cells])
+    return table(["column", *(_text(editor.run.name) for editor in shown)], rows) if rows else ""
 
 
 def _by_category(summary: Summary, column: str) -> str:
     digits = summary.decimals(column)
-    rows = []
-    for editor in summary.editors:
-        if column in editor.means:
-            cells = [_cell(editor.categories[one].get(column), digits) for one in summary.categories]
-            rows.append([_text(editor.run.name), *cells])
-    return table(["editor", *(_text(one) or "(none)" for one in summary.categories)], rows)
+    shown = [editor for editor in summary.editors if column in editor.means]
+    rows = [
+        [_text(one) or "(none)", *(_cell(editor.categories[one].get(column), digits) for editor in shown)]
+        for one in summary.categories
+    ]
+    return table(["category", *(_text(editor.run.name) for editor in shown)], rows)
 
 
 def _cell(one: Estimate | None, digits: int, samples: int | None = None, signed: bool = False) -> str:
+    """In which a line may break before the interval and before n, but not elsewhere."""
     if one is None:
-        return ""
+        return NONE
     mean, low, high = (_number(value, digits, signed) for value in (one.mean, one.low, one.high))
-    cell = f"{mean} [{low}, {high}]"
-    return cell if samples in (None, one.count) else f"{cell} n {one.count}"
+    cell = f"{mean} [{low},\u00a0{high}]"
+    return cell if samples in (None, one.count) else f"{cell} n\u00a0{one.count}"
+
+
+def _named(column: str) -> str:
+    return f"{_text(column)}{arrow(column)}".replace(" ", "\u00a0")
 
 
 def _number(value: float, digits: int, signed: bool) -> str:
@@ -115,18 +123,14 @@ def _number(value: float, digits: int, signed: bool) -> str:
 
 
 def _sets(summary: Summary) -> str:
-    head = ["editor", *(f"{column}{arrow(column)}" for column in summary.set_columns)]
+    def cell(editor: Editor, column: str) -> str:
+        return f"{editor.run.sets[column]:.4g}" if column in editor.run.sets else NONE
+
     rows = [
-        [
-            _text(editor.run.name),
-            *(
-                f"{editor.run.sets[column]:.4g}" if column in editor.run.sets else ""
-                for column in summary.set_columns
-            ),
-        ]
-        for editor in summary.editors
+        [_named(column), *(cell(editor, column) for editor in summary.editors)]
+        for column in summary.set_columns
     ]
-    return table(head, rows)
+    return table(["column", *(_text(editor.run.name) for editor in summary.editors)], rows)
 
 
 def _failures(editors: Sequence[Editor]) -> str:
@@ -149,7 +153,7 @@ def _missing(summary: Summary) -> str:
 def _settings(summary: Summary) -> str:
     keys = sorted({key for editor in summary.editors for key in editor.run.settings})
     rows = [
-        [_text(run.name), str(run.seed), *(_text(str(run.settings.get(key, ""))) for key in keys)]
+        [_text(run.name), str(run.seed), *(_text(run.settings.get(key, NONE)) for key in keys)]
         for run in (editor.run for editor in summary.editors)
     ]
     return table(["editor", "seed", *map(_text, keys)], rows, words=True)
@@ -157,11 +161,11 @@ def _settings(summary: Summary) -> str:
 
 def _published(family: Published) -> str:
     rows = [[_text(name), *(f"{value:g}" for value in values)] for name, values in family.rows.items()]
-    head = ["method", *(f"{column}{arrow(column)}" for column in family.columns)]
+    head = ["method", *map(_named, family.columns)]
     notes = [f"Source: {_text(family.source)}.", _text(family.caution)]
     return "\n\n".join([f"### {_text(family.title)}", table(head, rows), " ".join(notes).strip()])
 
 
 def _text(text: str | Path) -> str:
     """Text from a file, to be shown as it is."""
-    return re.sub(r"([\\`*_\[\]|<>&])", r"\\\1", " ".join(str(text).split()))
+    return re.sub(r"([\\`*_\[\]|<>&~$])", r"\\\1", " ".join(str(text).split()))

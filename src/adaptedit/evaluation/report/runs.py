@@ -26,6 +26,9 @@ DESCRIPTION = {
     "columns": list,
     "set_columns": list,
     "unavailable": dict,
+    "scoring": dict,
+    "scored_as": str,
+    "left_out": dict,
     "samples": int,
 }
 
@@ -34,7 +37,8 @@ DESCRIPTION = {
 class EditorRun:
     """What is on disk of one editor.
 
-    name: its own among the runs of a report. expected: samples that there are when the run is finished.
+    name: its own among the runs of a report. settings: as text, those of the metrics too.
+    expected: samples that there are when the run is finished.
     edits, scores: lines by sample id, in the order of the file; see `evaluation/run.py`.
     sets: values of the set metrics; {} before the run is finished.
     """
@@ -43,7 +47,7 @@ class EditorRun:
     name: str
     benchmark: str
     seed: int
-    settings: Row
+    settings: dict[str, str]
     columns: tuple[str, ...]
     set_columns: tuple[str, ...]
     unavailable: dict[str, str]
@@ -76,17 +80,20 @@ class EditorRun:
         """The scores as a matrix; of one category, or of all."""
         rows = [row for row in self.scores.values() if category in (None, row.get("category", ""))]
         values = [[row.get(column) for column in columns] for row in rows]
-        return Scores(
-            tuple(row["id"] for row in rows), np.array(values, dtype=np.float64).reshape(len(rows), -1)
-        )
+        matrix = np.array(values, dtype=np.float64).reshape(len(rows), len(columns))
+        return Scores(tuple(row["id"] for row in rows), matrix)
 
 
 def read_runs(folders: Sequence[Path]) -> list[EditorRun]:
     """All runs in these folders: each holds one run, or a folder a run as `adaptedit evaluate` makes them.
 
-    AdaptEditError if there is none, if they are of several benchmarks, or if a file is damaged.
+    AdaptEditError if there is none, if they are of several benchmarks, if one is given twice, or if a file is
+    damaged.
     """
-    runs = [_read(folder) for given in folders for folder in _run_folders(Path(given))]
+    found = [folder for given in folders for folder in _run_folders(Path(given))]
+    if doubled := [path for path, times in Counter(one.resolve() for one in found).items() if times > 1]:
+        raise AdaptEditError(f"{doubled[0]}: the same run is given twice; give each folder once")
+    runs = [_read(folder) for folder in found]
     for run in runs[1:]:
         if run.benchmark != runs[0].benchmark:
             raise AdaptEditError(
@@ -94,12 +101,7 @@ def read_runs(folders: Sequence[Path]) -> list[EditorRun]:
                 "their numbers do not compare: make a report for each"
             )
     shared = Counter(run.name for run in runs)
-    named = [
-        run if shared[run.name] == 1 else replace(run, name=f"{run.name} ({run.folder})") for run in runs
-    ]
-    if doubled := [name for name, times in Counter(run.name for run in named).items() if times > 1]:
-        raise AdaptEditError(f"{doubled[0]}: the same run is given twice; give each folder once")
-    return named
+    return [run if shared[run.name] == 1 else replace(run, name=f"{run.name} ({run.folder})") for run in runs]
 
 
 def _run_folders(given: Path) -> list[Path]:
@@ -116,16 +118,20 @@ def _read(folder: Path) -> EditorRun:
     columns = tuple(described["columns"])
     edits, scores = _rows(folder, "edits", ()), _rows(folder, "scores", columns)
     if len(scores) < described["samples"]:  # still going on, or killed: the lines are in the shards
-        edits |= {row["id"]: row for row in read_shards(folder, "edits")}
-        scores |= {row["id"]: row for row in read_shards(folder, "scores")}
+        where = f"a line in {folder / 'shards'}"
+        edits |= {_checked(row, where, ()): row for row in read_shards(folder, "edits")}
+        key = described["scored_as"]
+        lines = [row for row in read_shards(folder, "scores") if row.get("scored_as") == key]
+        scores |= {_checked(row, where, columns): row for row in lines}
     path = folder / "set.json"
     sets = _object(path.read_bytes(), str(path)) if path.exists() else {}
+    _check_finite(sets, str(path), tuple(sets))
     return EditorRun(
         folder,
         described["editor"],
         described["benchmark"],
         described["seed"],
-        described["settings"],
+        _settings(described),
         columns,
         tuple(described["set_columns"]),
         described["unavailable"],
@@ -144,6 +150,22 @@ def _described(path: Path) -> Row:
     return described
 
 
+def _settings(described: Row) -> dict[str, str]:
+    metrics = {
+        f"{name} {key}": value for name, made in described["scoring"].items() for key, value in made.items()
+    }
+    settings = described["settings"] | metrics
+    if left_out := described["left_out"]:
+        settings["left out"] = ", ".join(f"{len(ids)} with {reason}" for reason, ids in left_out.items())
+    return {key: _words(value) for key, value in settings.items()}
+
+
+def _words(value: object) -> str:
+    if value is None:
+        return "default"
+    return value if isinstance(value, str) else json.dumps(value)
+
+
 _AGAIN = "remove the file and run evaluate again"
 
 
@@ -153,15 +175,27 @@ def _rows(folder: Path, name: str, columns: tuple[str, ...]) -> dict[str, Row]:
     for number, line in enumerate(path.read_bytes().splitlines() if path.exists() else [], start=1):
         where = f"{path}, line {number}"
         row = _object(line, where)
-        one = row.get("id")
-        if not isinstance(one, str) or Path(one).name != one or one in rows:
-            raise AdaptEditError(f"{where}: the id {one!r} is not a file name, or comes twice; {_AGAIN}")
-        for column in columns:
-            value = row.get(column, 0.0)
-            if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-                raise AdaptEditError(f"{where}: {column} is {value!r}, not a finite number; {_AGAIN}")
+        one = _checked(row, where, columns)
+        if one in rows:
+            raise AdaptEditError(f"{where}: the id {one!r} comes twice; {_AGAIN}")
         rows[one] = row
     return rows
+
+
+def _checked(row: Row, where: str, columns: tuple[str, ...]) -> str:
+    """The row's id."""
+    one = row.get("id")
+    if not isinstance(one, str) or Path(one).name != one:
+        raise AdaptEditError(f"{where}: the id {one!r} is not a file name; {_AGAIN}")
+    _check_finite(row, where, columns)
+    return one
+
+
+def _check_finite(row: Row, where: str, columns: tuple[str, ...]) -> None:
+    for column in columns:
+        value = row.get(column, 0.0)
+        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+            raise AdaptEditError(f"{where}: {column} is {value!r}, not a finite number; {_AGAIN}")
 
 
 def _object(text: bytes, where: str) -> Row:

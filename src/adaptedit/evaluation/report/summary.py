@@ -11,7 +11,7 @@ from typing import TypeAlias
 from adaptedit.errors import AdaptEditError
 from adaptedit.evaluation import statistics
 from adaptedit.evaluation.published import Published, beside
-from adaptedit.evaluation.report.columns import HEADLINE, group
+from adaptedit.evaluation.report.columns import HEADLINE, finest, group
 from adaptedit.evaluation.report.runs import EditorRun
 from adaptedit.evaluation.statistics import Estimate
 
@@ -59,7 +59,8 @@ class Summary:
     def decimals(self, column: str) -> int:
         """Digits after the point that its numbers are shown with."""
         found = [editor.means[column] for editor in self.editors if column in editor.means]
-        return decimals(max((max(abs(one.low), abs(one.high)) for one in found), default=0.0))
+        largest = max((max(abs(one.low), abs(one.high)) for one in found), default=0.0)
+        return min(decimals(largest), finest(column))
 
 
 def summarise(
@@ -102,10 +103,13 @@ def summarise(
 
 
 def decimals(largest: float) -> int:
-    """Four digits for a column whose largest number this is; below 0.01 three, and six decimals at most."""
+    """Four digits for a column whose largest number this is; below 0.01 three, and six decimals at most.
+
+    A power of ten counts to the numbers below it: 1 and 100 are where scores end.
+    """
     if largest == 0:
         return 4
-    exponent = math.floor(math.log10(largest))
+    exponent = math.ceil(math.log10(largest)) - 1
     return min(max(3 - exponent, 0), max(4, 2 - exponent), 6)
 
 
@@ -121,9 +125,13 @@ def _missing(editors: Sequence[Editor]) -> list[Missing]:
         reasons = dict(run.unavailable)
         for column in run.columns:
             if column not in editor.means:
-                reasons[column] = _no_value(column)
+                reasons[column] = _no_value(column) if run.scores else "no sample is done yet"
         if run.finished:
-            reasons |= {one: "the run gave none" for one in run.set_columns if one not in run.sets}
+            reasons |= {
+                one: "the run gave none, or was ended before it came to them"
+                for one in run.set_columns
+                if one not in run.sets
+            }
         else:
             reasons |= dict.fromkeys(run.set_columns, "the run is not finished")
         for column, reason in reasons.items():
