@@ -98,6 +98,54 @@ def test_polarity_says_what_the_mask_marks(
     assert ((Region.load(found).mask > 0.5) == marked).all()
 
 
+def test_the_region_can_be_changed_on_the_way(desk: Path, tmp_path: Path) -> None:
+    """The fake finds the box (30, 22, 60, 45)."""
+    mask, limit = tmp_path / "m.png", tmp_path / "limit.png"
+    Region.from_box((0, 0, 45, 90), (120, 90)).save(limit)
+    found = {}
+    for name, options in {
+        "as found": (),
+        "box too": ("--include", "90,60,110,80"),
+        "without a box": ("--exclude", "0,0,45,90"),
+        "within": ("--within", limit),
+        "inverted": ("--invert",),
+        "grown": ("--grow", "6"),
+    }.items():
+        assert run("region", desk, "x", "-o", mask, *options).exit_code == 0
+        region = Region.load(mask)
+        found[name] = [bool(region.mask[y, x] > 0.5) for x, y in ((40, 35), (50, 35), (100, 70), (62, 35))]
+    assert found == {
+        "as found": [True, True, False, False],
+        "box too": [True, True, True, False],
+        "without a box": [False, True, False, False],
+        "within": [True, False, False, False],
+        "inverted": [False, False, True, True],
+        "grown": [True, True, False, True],
+    }
+    assert run("region", desk, "x", "-o", mask, "--include", "100,70").exit_code == 2
+
+
+def test_candidates_share_the_region_and_differ_in_the_seed(desk: Path, tmp_path: Path) -> None:
+    out, sheet = tmp_path / "out.png", tmp_path / "s.png"
+    result = run("edit", desk, "x", "-o", out, "-n", 3, "--seed", 5, "--sheet", sheet)
+    assert result.exit_code == 0, result.output
+    expected = {f"{name}-{number}.png" for name in ("out", "s") for number in (1, 2, 3)}
+    assert files(tmp_path) == expected | {"desk.png"}
+    assert run("edit", desk, "x", "-o", out, "--seed", 6).exit_code == 0
+    assert out.read_bytes() == (tmp_path / "out-2.png").read_bytes() != (tmp_path / "out-1.png").read_bytes()
+
+
+def test_the_whole_picture_is_edited_only_when_that_is_said(
+    desk: Path, tmp_path: Path, fake_editor: AdaptEditPipeline
+) -> None:
+    everything = fake_editor.adapter.predict_region
+    fake_editor.adapter.predict_region = lambda *inputs: everything(*inputs) * 0 + 0.97  # type: ignore
+    result = run("edit", desk, "make it winter")
+    assert result.exit_code == 3 and "whole picture (100% of it)" in result.stderr
+    assert files(tmp_path) == {"desk.png"}
+    assert run("edit", desk, "make it winter", "--everywhere").exit_code == 0
+
+
 def test_the_seed_that_was_printed_gives_the_same_file(desk: Path, tmp_path: Path) -> None:
     first, again = tmp_path / "1.png", tmp_path / "2.png"
     printed = run("edit", desk, "remove it", "-o", first).stdout
@@ -118,18 +166,19 @@ def bad_inputs(folder: Path) -> dict[str, tuple[list[object], str]]:
     """What is wrong -> the arguments, and what the message must say."""
     good = folder / "desk.png"
     text, deep, small, colour = (
-        folder / name for name in ("text.png", "deep.png", "small.png", "colour.png")
+        folder / name for name in ("text.png", "deep.tif", "small.png", "colour.png")
     )
     text.write_text("I am not a picture")
-    Image.fromarray(np.arange(600, dtype=np.uint16).reshape(20, 30) * 100).save(deep)
+    Image.fromarray(np.linspace(0, 1, 600, dtype=np.float32).reshape(20, 30)).save(deep)
     Image.new("L", (12, 9), 255).save(small)
+    Image.new("L", (120, 90), 255).save(folder / "full.png")
     Image.new("RGB", (120, 90), (200, 30, 30)).save(colour)
     return {
         "missing file": (["edit", folder / "nothing.png", "x"], "nothing.png"),
         "folder": (["edit", folder, "x"], "folder"),
         "no name": (["edit", "", "x"], "folder"),
         "text named png": (["edit", text, "x"], "text.png"),
-        "16-bit": (["edit", deep, "x"], "I;16"),
+        "float": (["edit", deep, "x"], "deep.tif"),
         "empty instruction": (["edit", good, "  "], "instruction is empty"),
         "empty instruction, region": (["region", good, "", "-o", folder / "m.png"], "instruction is empty"),
         "small mask": (["edit", good, "x", "--region", small], "12x9"),
@@ -139,6 +188,13 @@ def bad_inputs(folder: Path) -> dict[str, tuple[list[object], str]]:
         "unknown format": (["edit", good, "x", "-o", folder / "out.xyz"], ".xyz"),
         "mask as jpeg": (["edit", good, "x", "--save-region", folder / "m.jpg"], ".png"),
         "missing folder": (["edit", good, "x", "-o", folder / "no" / "out.png"], "does not exist"),
+        "no place": (["edit", good, "x", "--include", "left"], "'left' is no place"),
+        "place outside": (["region", good, "x", "-o", folder / "m.png", "--exclude", "130,5"], "130,5"),
+        "mask and everywhere": (
+            ["edit", good, "x", "--region", folder / "full.png", "--everywhere"],
+            "exclude",
+        ),
+        "small limit": (["edit", good, "x", "--within", small], "12x9"),
         "two in one": (["edit", good, "x", "-o", folder / "a.png", "--sheet", folder / "a.png"], "same name"),
     }
 
@@ -188,7 +244,7 @@ def test_nothing_found_writes_nothing(desk: Path, tmp_path: Path, fake_editor: A
     fake_editor.adapter = FakeAdapter(certainty=0.1)  # type: ignore[assignment]
     for arguments in (["edit", desk, "remove the elephant"], ["region", desk, "x", "-o", tmp_path / "m.png"]):
         result = run(*arguments)
-        assert result.exit_code == 2
+        assert result.exit_code == 3
         assert "found nothing" in result.stderr
     assert files(tmp_path) == {"desk.png"}
 
@@ -203,7 +259,7 @@ def test_transparency_and_jpeg_do_not_go_together(tmp_path: Path) -> None:
 
 
 def test_interrupted_is_130(desk: Path, tmp_path: Path, fake_editor: AdaptEditPipeline) -> None:
-    def interrupt(*_: object) -> None:
+    def interrupt(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
     fake_editor.predict_region = interrupt  # type: ignore

@@ -1,4 +1,4 @@
-"""Crop, resize, stitch: the crop holds the region, and outside it not one bit moves."""
+"""Resize, match, stitch: outside the region not one bit moves."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from adaptedit.editing.compose import INVISIBLE, crop_box, exact_alpha, resize, stitch, transfer_detail
+from adaptedit.editing import compose
+from adaptedit.editing.compose import exact_alpha, resize, stitch, transfer_detail, without_drift
+from adaptedit.editing.crops import split
 from adaptedit.errors import AdaptEditError
 from adaptedit.region import Region
 
@@ -20,47 +22,6 @@ def random_region(rng: np.random.Generator, size: tuple[int, int]) -> Region:
     return Region.from_box((int(left), int(top), int(right), int(bottom)), size)
 
 
-def test_the_crop_is_inside_the_picture_and_holds_the_region() -> None:
-    rng = np.random.default_rng(0)
-    for _ in range(150):
-        size = (int(rng.integers(1, 300)), int(rng.integers(1, 300)))
-        region = random_region(rng, size).feather(float(rng.integers(0, 9)))
-        if region.bbox(INVISIBLE) is None:
-            continue
-        left, top, right, bottom = crop_box(region, size=size, minimum=int(rng.integers(1, 200)))
-        assert 0 <= left < right <= size[0] and 0 <= top < bottom <= size[1]
-        outside = region.mask.copy()
-        outside[top:bottom, left:right] = 0
-        assert outside.max() <= INVISIBLE
-        whole = (left, top, right, bottom) == (0, 0, *size)
-        fits = right - left < size[0] and bottom - top < size[1]
-        assert whole or not fits or right - left == bottom - top
-
-
-def test_the_crop_is_centred_where_there_is_room_and_whole_where_it_is_not_worth_it() -> None:
-    region = Region.from_box((480, 490, 520, 510), (1000, 1000))
-    assert crop_box(region, size=(1000, 1000), context=5, minimum=1) == (400, 400, 600, 600)
-    assert crop_box(region, size=(1000, 1000), context=5, minimum=500) == (250, 250, 750, 750)
-    corner = Region.from_box((0, 960, 40, 1000), (1000, 1000))
-    assert crop_box(corner, size=(1000, 1000), context=5, minimum=1) == (0, 800, 200, 1000)
-    large = Region.from_box((100, 100, 500, 500), (1000, 1000))
-    assert crop_box(large, size=(1000, 1000)) == (0, 0, 1000, 1000)
-    wide = Region.from_box((10, 10, 20, 20), (1000, 60))
-    assert crop_box(wide, size=(1000, 60), minimum=128) == (0, 0, 128, 60)
-
-
-def test_a_faint_region_is_found_and_an_empty_one_refused() -> None:
-    faint = Region.from_array(Region.from_box((40, 40, 60, 60), (200, 200)).mask * 0.2)
-    assert crop_box(faint, size=(200, 200), minimum=1) == (25, 25, 75, 75)
-    assert exact_alpha(faint, 2).mask[50, 50] == 1
-    empty = Region.from_array(np.zeros((20, 20)))
-    with pytest.raises(AdaptEditError, match="nothing to edit"):
-        crop_box(empty, size=(20, 20))
-    assert exact_alpha(empty, 3).coverage() == 0
-    with pytest.raises(AdaptEditError, match="200x200.*20x20"):
-        crop_box(faint, size=(20, 20))
-
-
 @pytest.mark.parametrize("feather", [0, 1, 2.5, 5, 9])
 def test_exact_alpha_is_one_on_the_region_and_zero_beyond_its_bound(feather: float) -> None:
     region = Region.from_box((40, 45, 61, 52), (101, 97))
@@ -71,15 +32,21 @@ def test_exact_alpha_is_one_on_the_region_and_zero_beyond_its_bound(feather: flo
     assert feather == 0 or ((alpha.mask > 0) & (alpha.mask < 1)).any()
 
 
+def test_a_faint_region_counts_from_half_its_own_maximum() -> None:
+    faint = Region.from_array(Region.from_box((40, 40, 60, 60), (200, 200)).mask * 0.2)
+    assert exact_alpha(faint, 2).mask[50, 50] == 1
+    assert exact_alpha(Region.from_array(np.zeros((20, 20))), 3).coverage() == 0
+
+
 def test_stitch_keeps_the_outside_and_takes_the_inside() -> None:
     rng = np.random.default_rng(1)
     for trial in range(25):
         size = (int(rng.integers(3, 260)), int(rng.integers(3, 260)))
         source = noise(*size, seed=trial)
         alpha = exact_alpha(random_region(rng, size), float(rng.integers(0, 6)))
-        box = crop_box(alpha, size=size, minimum=int(rng.integers(1, 100)))
+        ((box, weight),) = split(alpha, working=(300, 300), minimum=int(rng.integers(1, 100)))
         edit = noise(64, 64, seed=1000 + trial)
-        before, after = np.asarray(source).copy(), np.asarray(stitch(source, edit, box, alpha))
+        before, after = np.asarray(source).copy(), np.asarray(stitch(source, edit, box, weight))
         np.testing.assert_array_equal(after[alpha.mask == 0], before[alpha.mask == 0])
         np.testing.assert_array_equal(np.asarray(source), before)
         full = np.zeros_like(before)
@@ -89,22 +56,48 @@ def test_stitch_keeps_the_outside_and_takes_the_inside() -> None:
 
 def test_without_a_reference_stitch_takes_a_crop_of_the_right_size_as_it_is() -> None:
     source, edit, box = noise(50, 40), noise(20, 10, seed=1), (5, 7, 25, 17)
-    after = stitch(source, edit, box, Region.from_box(box, source.size))
+    after = stitch(source, edit, box, Region.full(edit.size))
     np.testing.assert_array_equal(np.asarray(after.crop(box)), np.asarray(edit))
-    half = Region.from_array(Region.from_box(box, source.size).mask * 0.5)
+    half = Region.from_array(Region.full(edit.size).mask * 0.5)
     between = np.asarray(stitch(source, edit, box, half).crop(box), float)
     mean = (np.asarray(source.crop(box), float) + np.asarray(edit, float)) / 2
     assert abs(between - mean).max() <= 0.5
 
 
-def test_stitch_refuses_an_alpha_that_would_be_cut() -> None:
+def test_stitch_refuses_an_alpha_of_another_size_than_the_crop() -> None:
     source = noise(50, 40)
-    with pytest.raises(AdaptEditError, match="outside the crop"):
+    with pytest.raises(AdaptEditError, match="50x40 and the crop 20x10"):
         stitch(source, noise(8, 8), (5, 7, 25, 17), Region.full(source.size))
-    with pytest.raises(AdaptEditError, match="same size"):
-        stitch(source, noise(8, 8), (5, 7, 25, 17), Region.full((40, 50)))
-    nothing = stitch(source, noise(8, 8), (5, 7, 25, 17), Region.from_array(np.zeros((40, 50))))
+    nothing = stitch(source, noise(8, 8), (5, 7, 25, 17), Region.from_array(np.zeros((10, 20))))
     np.testing.assert_array_equal(np.asarray(nothing), np.asarray(source))
+
+
+def test_strips_of_rows_leave_no_trace(monkeypatch: pytest.MonkeyPatch) -> None:
+    source, edit = noise(60, 300), noise(32, 64, seed=1)
+    in_strips = []
+    for rows in (7, 512):
+        monkeypatch.setattr(compose, "STRIP", rows)
+        in_strips.append(np.asarray(transfer_detail(source, edit), int))
+    assert abs(in_strips[0] - in_strips[1]).max() <= 1  # a rounding of the resampling weights
+
+
+def test_a_drift_of_tone_is_taken_off_and_an_edit_is_not() -> None:
+    y, x = np.mgrid[:128, :128] / 128.0
+    scene = np.asarray(Image.fromarray((60 + 120 * x * y).astype(np.uint8)).convert("RGB"), float)
+    edit = scene.copy()
+    edit[40:70, 50:80] = (200, 30, 30)
+    drift = np.stack([8 + 8 * x, -6 - 0 * x, 4 * y], axis=-1)
+    alpha = exact_alpha(Region.from_box((50, 40, 80, 70), (128, 128)), 2)
+    pictures = [Image.fromarray(one.clip(0, 255).astype(np.uint8)) for one in (edit + drift, scene)]
+    matched = np.asarray(without_drift(*pictures, alpha), float)
+    before, after = (
+        abs(one - edit)[50:60, 60:70].mean() for one in (np.asarray(pictures[0], float), matched)
+    )
+    assert before > 5 and after < 1.5
+    unchanged = without_drift(pictures[1], pictures[1], alpha)
+    np.testing.assert_array_equal(np.asarray(unchanged), np.asarray(pictures[1]))
+    everywhere = without_drift(*pictures, Region.full((128, 128)))
+    np.testing.assert_array_equal(np.asarray(everywhere), np.asarray(pictures[0]))
 
 
 @pytest.mark.parametrize("size", [(300, 200), (129, 400), (131, 90), (128, 128), (60, 90)])

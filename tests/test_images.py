@@ -1,9 +1,8 @@
-"""Pictures come back in their own mode, and wrong files give one clear line."""
+"""Pictures of 8 bits come back in their own mode, and lossless formats hold them."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -66,10 +65,6 @@ def test_arrays() -> None:
         picture = Picture.open(noise(*shape))
         np.testing.assert_array_equal(np.asarray(picture.restore(picture.rgb)), noise(*shape))
         assert picture.mode == mode
-    wrong: list[Any] = [noise(7, 5, 2), noise(7), noise(0, 5, 3), np.zeros((7, 5, 3)), [[1]], None]
-    for array in wrong:
-        with pytest.raises(AdaptEditError, match="uint8"):
-            Picture.open(array)
 
 
 def test_exif_orientation_is_applied_once(tmp_path: Path) -> None:
@@ -83,65 +78,11 @@ def test_exif_orientation_is_applied_once(tmp_path: Path) -> None:
     assert Picture.open(tmp_path / "again.png").size == (16, 8)
 
 
-@pytest.mark.parametrize("suffix", [".png", ".jpg", ".webp", ".tif"])
-def test_the_colour_profile_is_carried_over(suffix: str, tmp_path: Path) -> None:
-    image = Image.fromarray(noise(16, 8, 3))
-    image.save(tmp_path / "source.png", icc_profile=b"a profile")
-    picture = Picture.open(tmp_path / "source.png")
-    save(picture.restore(picture.rgb), tmp_path / f"out{suffix}")
-    assert Picture.open(tmp_path / f"out{suffix}").icc_profile == b"a profile"
-
-
-@pytest.mark.parametrize("mode", ["I;16", "I", "F", "CMYK", "YCbCr"])
-def test_other_modes_are_refused(mode: str) -> None:
-    with pytest.raises(AdaptEditError, match="convert it to 8-bit"):
-        Picture.open(Image.new(mode, (4, 4)))
-
-
 def test_restore_refuses_another_size_or_mode() -> None:
     picture = Picture.open(noise(7, 5, 3))
     for edit in (Image.new("RGB", (7, 5)), Image.new("RGBA", (5, 7))):
         with pytest.raises(AdaptEditError, match="5x7"):
             picture.restore(edit)
-
-
-# -- wrong files
-
-
-def test_wrong_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = tmp_path / "whole.png"
-    Image.fromarray(noise(64, 64, 3)).save(whole)
-    Image.fromarray(noise(64, 64, 3)).save(tmp_path / "whole.jpg")
-    (tmp_path / "text.png").write_text("no picture at all")
-    (tmp_path / "empty.png").touch()
-    (tmp_path / "cut.png").write_bytes(whole.read_bytes()[:5000])
-    (tmp_path / "cut.jpg").write_bytes((tmp_path / "whole.jpg").read_bytes()[:2000])
-    frames = [Image.new("L", (4, 4), value) for value in (0, 255)]
-    frames[0].save(tmp_path / "moving.gif", save_all=True, append_images=frames[1:])
-    for path, message in {
-        "missing.png": "no such file",
-        "": "folder",
-        "text.png": "not a known kind",
-        "empty.png": "empty",
-        "cut.png": "truncated",
-        "cut.jpg": "truncated",
-        "moving.gif": "2 frames",
-        "x" * 300: "cannot be read",
-    }.items():
-        with pytest.raises(AdaptEditError, match=message) as caught:
-            Picture.open(tmp_path / path)
-        assert "\n" not in str(caught.value)
-    with pytest.raises(AdaptEditError, match="0x4"):
-        Picture.open(Image.new("RGB", (0, 4)))
-
-
-@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
-@pytest.mark.parametrize("limit", [3000, 1000])  # below the limit's double PIL only warns
-def test_too_many_pixels(limit: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    Image.new("L", (64, 64)).save(tmp_path / "large.png")
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", limit)
-    with pytest.raises(AdaptEditError, match="too many pixels"):
-        Picture.open(tmp_path / "large.png")
 
 
 # -- saving
@@ -165,6 +106,7 @@ def test_refused_saves_leave_nothing(tmp_path: Path) -> None:
         (rgba, "no/out.png", "does not exist"),
         (Image.new("RGB", (20_000, 1)), "out.webp", "webp|WEBP"),
         (Image.new("F", (4, 4)), "out.jpg", "JPEG"),
+        (Image.new("P", (4, 4)), "out.tif", "mode P"),
     ):
         with pytest.raises(AdaptEditError, match=message):
             save(image, tmp_path / name)

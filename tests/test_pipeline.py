@@ -9,9 +9,10 @@ import pytest
 import torch
 from PIL import Image
 
+from adaptedit.backbones.base import Edited, PromptStates
 from adaptedit.backbones.denoise import denoise, follow_source_outside
-from adaptedit.editing.pipeline import AdaptEditPipeline, RegionNotFound
-from adaptedit.errors import AdaptEditError
+from adaptedit.editing.pipeline import AdaptEditPipeline
+from adaptedit.errors import AdaptEditError, GlobalEdit, RegionNotFound
 from adaptedit.region import Region
 from conftest import FakeAdapter, FakeBackbone
 
@@ -189,6 +190,77 @@ def test_nothing_found_is_an_error_and_not_an_edit_of_everything(certainty: floa
     assert out.regions[0].coverage() == 1
 
 
+def test_two_parts_far_apart_are_edited_each_in_its_own_crop(pipe: AdaptEditPipeline) -> None:
+    picture = flat_picture((900, 700))
+    parts = (100, 100, 150, 150), (700, 500, 750, 550)
+    region = Region.from_box(parts[0], picture.size) | Region.from_box(parts[1], picture.size)
+    steps: list[tuple[int, int]] = []
+    out = pipe(
+        picture, "invert", region, seed=1, num_inference_steps=2, on_step=lambda *step: steps.append(step)
+    )
+    assert isinstance(pipe.adapter, FakeAdapter)
+    assert len(pipe.adapter.seen) == 2 and steps == [(1, 4), (2, 4), (3, 4), (4, 4)]
+    after = np.asarray(out.images[0])
+    assert after[125, 125].mean() > 180 and after[525, 725].mean() > 180
+    assert (after[far_from(region, 20)] == 40).all()
+
+
+def test_a_part_in_another_parts_crop_is_left_to_its_own(pipe: AdaptEditPipeline) -> None:
+    """The adapter is shown only what its crop will keep."""
+    size = (1200, 400)
+    region = Region.from_box((100, 100, 300, 300), size) | Region.from_box((460, 190, 470, 200), size)
+    pipe(flat_picture(size), "invert", region, seed=1)
+    assert isinstance(pipe.adapter, FakeAdapter)
+    for seen in pipe.adapter.seen:
+        assert len(Region.from_array(seen.mask > 0.05).components()) == 1
+
+
+def test_a_drift_of_tone_does_not_show_inside_the_exact_region() -> None:
+    class Drifting(FakeBackbone):
+        def edit(self, image: Image.Image, *arguments: object, **options: object) -> Edited:
+            return Edited(Image.eval(image, lambda value: min(value + 10, 255)), image)
+
+    pipe = AdaptEditPipeline(Drifting(), FakeAdapter())  # type: ignore[arg-type]
+    picture, region = flat_picture((300, 300)), Region.from_box((120, 120, 180, 180), (300, 300))
+    (exact,) = pipe(picture, "do nothing", region, seed=1).images
+    assert exact.tobytes() == picture.tobytes()
+    (soft,) = pipe(picture, "do nothing", region, seed=1, preserve="soft").images
+    assert np.asarray(soft)[150, 150].mean() == 50
+
+
+def test_candidates_come_in_a_row_with_their_seeds(pipe: AdaptEditPipeline) -> None:
+    picture = noise_picture((64, 64))
+    out = pipe([picture, picture], ["invert", "turn"], seed=4, num_images_per_prompt=2)
+    assert out.seeds == [4, 5, 4, 5] and len(out.images) == len(out.regions) == 4
+    again = pipe(picture, "invert", out.regions[0], seed=5)
+    assert again.images[0].tobytes() == out.images[1].tobytes() != out.images[0].tobytes()
+
+
+def test_a_threshold_moves_the_edge_of_what_is_found() -> None:
+    class Sloping(FakeAdapter):
+        def predict_region(self, states: PromptStates, guide: torch.Tensor) -> torch.Tensor:
+            return torch.linspace(0, 0.8, guide.shape[-1]).expand(len(guide), guide.shape[-2], -1)
+
+    pipe = AdaptEditPipeline(FakeBackbone(), Sloping())  # type: ignore[arg-type]
+    picture = flat_picture((64, 64))
+    found = {t: pipe.predict_region(picture, "x", threshold=t).mask[0] > 0.5 for t in (0.2, 0.5, 0.7)}
+    assert [int(one.sum()) for one in found.values()] == [48, 24, 8]
+    with pytest.raises(RegionNotFound, match="best match 80%"):
+        pipe.predict_region(picture, "x", threshold=0.85)
+    with pytest.raises(AdaptEditError, match="threshold is 1;"):
+        pipe.predict_region(picture, "x", threshold=1.0)
+
+
+def test_a_region_that_is_everything_is_no_local_edit() -> None:
+    class Everything(FakeAdapter):
+        def predict_region(self, states: PromptStates, guide: torch.Tensor) -> torch.Tensor:
+            return torch.full((len(guide), *guide.shape[-2:]), 0.9)
+
+    pipe = AdaptEditPipeline(FakeBackbone(), Everything())  # type: ignore[arg-type]
+    with pytest.raises(GlobalEdit, match="whole picture"):
+        pipe(flat_picture((64, 64)), "make it winter")
+
+
 # -- bad input -------------------------------------------------------------------------------------
 
 
@@ -200,6 +272,9 @@ def test_nothing_found_is_an_error_and_not_an_edit_of_everything(certainty: floa
         ({"region": Region.from_array(np.zeros((64, 64)))}, "region is empty"),
         ({"preserve": "hard"}, "exact, latent, soft"),
         ({"num_inference_steps": 0}, "1 or more"),
+        ({"num_images_per_prompt": 0}, "1 or more"),
+        ({"feather": -1.0}, "feather is -1"),
+        ({"context": 0.9}, "context is 0.9"),
         ({"prompt": ["a", "b"]}, "2 prompts"),
         ({"image": "nowhere.png"}, "nowhere.png"),
     ],

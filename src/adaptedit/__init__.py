@@ -10,8 +10,10 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from .adapter.config import AdapterConfig
     from .adapter.model import AdaptEditAdapter
-    from .editing.pipeline import AdaptEditPipeline, EditOutput, RegionNotFound
-    from .errors import AdaptEditError
+    from .editing.depth import Image16
+    from .editing.images import save
+    from .editing.pipeline import AdaptEditPipeline, EditOutput
+    from .errors import AdaptEditError, GlobalEdit, NoLocalRegion, RegionNotFound
     from .region import Region
 
 __all__ = [
@@ -20,9 +22,13 @@ __all__ = [
     "AdaptEditPipeline",
     "AdapterConfig",
     "EditOutput",
+    "GlobalEdit",
+    "Image16",
+    "NoLocalRegion",
     "Region",
     "RegionNotFound",
     "__version__",
+    "save",
 ]
 
 _HOME = {
@@ -31,8 +37,12 @@ _HOME = {
     "AdaptEditPipeline": ".editing.pipeline",
     "AdapterConfig": ".adapter.config",
     "EditOutput": ".editing.pipeline",
+    "GlobalEdit": ".errors",
+    "Image16": ".editing.depth",
+    "NoLocalRegion": ".errors",
     "Region": ".region",
-    "RegionNotFound": ".editing.pipeline",
+    "RegionNotFound": ".errors",
+    "save": ".editing.images",
 }
 
 

@@ -129,6 +129,11 @@ class Region:
         """The mean of the mask: the share of the picture that is to be edited, in [0, 1]."""
         return float(self.mask.mean(dtype=np.float64))
 
+    def confidence(self) -> float:
+        """How sure a prediction is: the mean of the mask where it is above 0.5, in [0, 1]; 0 if nowhere."""
+        sure = self.mask[self.mask > 0.5]
+        return float(sure.mean(dtype=np.float64)) if sure.size else 0.0
+
     def components(self, min_area: int = 1) -> list[Region]:
         """The 8-connected parts of mask > 0.5 with at least `min_area` pixels, largest first.
 
@@ -171,6 +176,24 @@ class Region:
         write_atomically(path, buffer.getvalue())
 
     # -- what it becomes
+
+    def __and__(self, other: Region) -> Region:
+        """Where both are: the smaller value of each pixel. Raises AdaptEditError for another size."""
+        _check_size(other.size, self.size, "one region", "the other")
+        return Region._own(np.minimum(self.mask, other.mask))
+
+    def __or__(self, other: Region) -> Region:
+        """Where either is: the larger value of each pixel. Raises AdaptEditError for another size."""
+        _check_size(other.size, self.size, "one region", "the other")
+        return Region._own(np.maximum(self.mask, other.mask))
+
+    def __sub__(self, other: Region) -> Region:
+        """Where this one is and the other is not."""
+        return self & ~other
+
+    def __invert__(self) -> Region:
+        """Everything else."""
+        return Region._own(1.0 - self.mask)
 
     def dilate(self, px: float) -> Region:
         """Grown by a disc of radius `px`: every pixel gets the maximum within that distance."""

@@ -26,10 +26,13 @@ class Sprite:
 
 
 class Sprites:
-    """Sprites by (noun, colour, size); `objects` maps a noun to its RGBA picture (h, w, 4) uint8."""
+    """Sprites by (noun, colour, size); `objects` maps a noun to its RGBA picture (h, w, 4) uint8.
 
-    def __init__(self, objects: dict[str, npt.NDArray[np.uint8]]) -> None:
-        self._objects = objects
+    scale: of the scene over its usual 128 pixels, for the shadows.
+    """
+
+    def __init__(self, objects: dict[str, npt.NDArray[np.uint8]], scale: int = 1) -> None:
+        self._objects, self._scale = objects, scale
         self._coloured: dict[tuple[str, str | None], Image.Image] = {}
         self._cache: dict[tuple[str, str | None, int], Sprite] = {}
 
@@ -56,20 +59,22 @@ class Sprites:
         width, height = (max(1, round(side * scale)) for side in picture.size)
         # PIL resizes RGBA premultiplied, so no fringe of the transparent colour appears.
         small = _unit(picture.resize((width, height), Image.Resampling.LANCZOS))
-        rgba = np.pad(small, ((_PAD, _PAD), (_PAD, _PAD), (0, 0)))
+        pad = _PAD * self._scale
+        rgba = np.pad(small, ((pad, pad), (pad, pad), (0, 0)))
         alpha = np.ascontiguousarray(rgba[..., 3])
-        return Sprite(rgba[..., :3] * alpha[..., None], alpha, _shadow(alpha, height))
+        return Sprite(rgba[..., :3] * alpha[..., None], alpha, _shadow(alpha, height, self._scale))
 
 
-def _shadow(alpha: Pixels, height: int) -> Pixels:
+def _shadow(alpha: Pixels, height: int, scale: int) -> Pixels:
     """The object's own outline, squashed to its foot and blurred."""
     h, w = alpha.shape
     flat = Image.fromarray((alpha * 255).astype(np.uint8)).resize(
-        (w, max(4, h // 4)), Image.Resampling.BILINEAR
+        (w, max(4 * scale, h // 4)), Image.Resampling.BILINEAR
     )
     ground = Image.new("L", (w, h))
-    ground.paste(flat, (2, min(h - flat.height, _PAD + height - flat.height + 4)))
-    blurred = _unit(ground.filter(ImageFilter.GaussianBlur(2.2)))
+    top = min(h - flat.height, _PAD * scale + height - flat.height + 4 * scale)
+    ground.paste(flat, (2 * scale, top))
+    blurred = _unit(ground.filter(ImageFilter.GaussianBlur(2.2 * scale)))
     blurred[blurred < 0.02] = 0
     blurred[[0, -1]] = 0
     blurred[:, [0, -1]] = 0

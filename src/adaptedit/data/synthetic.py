@@ -18,7 +18,7 @@ from adaptedit.data import assets, nouns, phrases
 from adaptedit.data.backgrounds import Backgrounds, Pixels
 from adaptedit.data.colours import COLOURS
 from adaptedit.data.schema import EditSample
-from adaptedit.data.sprites import Sprites
+from adaptedit.data.sprites import Sprite, Sprites
 from adaptedit.errors import AdaptEditError
 
 T = TypeVar("T")
@@ -70,9 +70,19 @@ class Placed:
 class SyntheticPairs:
     """Draws samples of one split; the same seed gives the same samples."""
 
-    def __init__(self, split: str, pack: dict[str, npt.NDArray[np.uint8]] | None = None) -> None:
-        """pack: as `assets.load` returns it, by default the fetched one. AdaptEditError on unknown splits."""
+    def __init__(
+        self,
+        split: str,
+        pack: dict[str, npt.NDArray[np.uint8]] | None = None,
+        *,
+        scale: int = 1,
+        pool: int = 256,
+    ) -> None:
+        """pack: as `assets.load` returns it, by default the fetched one. scale: a scene has a side of so many
+        times 128 pixels. pool: backgrounds that are kept. AdaptEditError on unknown splits.
+        """
         check_split(split)
+        self.scale, self.size = scale, SIZE * scale
         pack = assets.load() if pack is None else pack
         self.split = SPLITS[split]
         objects = {name.removeprefix("object/"): a for name, a in pack.items() if name.startswith("object/")}
@@ -80,8 +90,9 @@ class SyntheticPairs:
         self.nouns = [noun for noun in chosen if noun.name in objects]
         names = assets.HELD_OUT_TEXTURES if self.split.held_out_backgrounds else assets.TRAIN_TEXTURES
         textures = [pack[f"texture/{name}"] for name in names if f"texture/{name}" in pack]
-        self.backgrounds = Backgrounds(textures, SIZE, seed=1 if self.split.held_out_backgrounds else 0)
-        self.sprites = Sprites(objects)
+        seed = 1 if self.split.held_out_backgrounds else 0
+        self.backgrounds = Backgrounds(textures, self.size, seed, pool)
+        self.sprites = Sprites(objects, scale)
         self.templates = phrases.HELD_OUT if self.split.held_out_phrasings else phrases.TRAIN
 
     def stream(self, seed: int) -> Iterator[EditSample]:
@@ -182,11 +193,11 @@ class SyntheticPairs:
     # -- how it looks
 
     def render(self, background: Pixels, objects: list[Placed]) -> npt.NDArray[np.uint8]:
-        """Lay the objects on the background, first to last; (SIZE, SIZE, 3) uint8."""
+        """Lay the objects on the background, first to last; (size, size, 3) uint8."""
         canvas = background.copy()
         for placed in objects:
-            sprite = self.sprites.get(placed.noun.name, placed.colour, placed.size)
-            there, here = _window(placed, sprite.alpha.shape)
+            sprite = self._sprite(placed)
+            there, here = self._window(placed, sprite.alpha.shape)
             keep = (1 - sprite.shadow[here]) * (1 - sprite.alpha[here])
             canvas[there] = canvas[there] * keep[..., None] + sprite.colour[here]
         return (canvas * 255 + 0.5).astype(np.uint8)
@@ -194,12 +205,12 @@ class SyntheticPairs:
     def _mask(self, kind: str, before: list[Placed], after: list[Placed], index: int) -> Pixels:
         """Where the edit can be seen: the outline of what goes and what comes, with its shadow unless only
         the colour changes, less what objects in front hide."""
-        mask = np.zeros((SIZE, SIZE), np.float32)
+        mask = np.zeros((self.size, self.size), np.float32)
         going = [] if kind == "add" else [before[index]]
         coming = [] if kind == "remove" else [after[index]]
         for placed in going + coming:
-            sprite = self.sprites.get(placed.noun.name, placed.colour, placed.size)
-            there, here = _window(placed, sprite.alpha.shape)
+            sprite = self._sprite(placed)
+            there, here = self._window(placed, sprite.alpha.shape)
             seen = (
                 sprite.alpha
                 if kind == "recolour"
@@ -207,30 +218,36 @@ class SyntheticPairs:
             )
             np.maximum(mask[there], seen[here], out=mask[there])
         for placed in [] if kind == "add" else before[index + 1 :]:
-            sprite = self.sprites.get(placed.noun.name, placed.colour, placed.size)
-            there, here = _window(placed, sprite.alpha.shape)
+            sprite = self._sprite(placed)
+            there, here = self._window(placed, sprite.alpha.shape)
             mask[there] *= 1 - sprite.alpha[here]
         return mask
 
     def _labels(self, objects: list[Placed]) -> npt.NDArray[np.uint8]:
         """Which noun each cell of 8x8 pixels shows at its centre, as `EditSample.nouns` says."""
-        labels = np.zeros((SIZE, SIZE), np.uint8)
+        labels = np.zeros((self.size, self.size), np.uint8)
         for placed in objects:
-            sprite = self.sprites.get(placed.noun.name, placed.colour, placed.size)
-            there, here = _window(placed, sprite.alpha.shape)
+            sprite = self._sprite(placed)
+            there, here = self._window(placed, sprite.alpha.shape)
             labels[there][sprite.alpha[here] > 0.5] = self.nouns.index(placed.noun) + 1
-        return labels[4::8, 4::8].copy()
+        return labels[4 * self.scale :: 8 * self.scale, 4 * self.scale :: 8 * self.scale].copy()
 
+    def _sprite(self, placed: Placed) -> Sprite:
+        return self.sprites.get(placed.noun.name, placed.colour, placed.size * self.scale)
 
-def _window(placed: Placed, shape: tuple[int, int]) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
-    """Where a sprite of this shape falls on the scene, and which part of it does: (rows, columns) each."""
-    top, left = placed.y - shape[0] // 2, placed.x - shape[1] // 2
-    rows = slice(max(top, 0), min(top + shape[0], SIZE)), slice(max(-top, 0), min(shape[0], SIZE - top))
-    columns = (
-        slice(max(left, 0), min(left + shape[1], SIZE)),
-        slice(max(-left, 0), min(shape[1], SIZE - left)),
-    )
-    return (rows[0], columns[0]), (rows[1], columns[1])
+    def _window(
+        self, placed: Placed, shape: tuple[int, int]
+    ) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
+        """Where a sprite of this shape falls on the scene, and which part of it does; (rows, columns)."""
+        top, left = placed.y * self.scale - shape[0] // 2, placed.x * self.scale - shape[1] // 2
+        (rows, here_rows), (columns, here_columns) = (
+            (
+                slice(max(start, 0), min(start + side, self.size)),
+                slice(max(-start, 0), min(side, self.size - start)),
+            )
+            for start, side in ((top, shape[0]), (left, shape[1]))
+        )
+        return (rows, columns), (here_rows, here_columns)
 
 
 def _cell(placed: Placed) -> tuple[float, float]:

@@ -1,11 +1,12 @@
-"""From a picture of any size to the backbone's small square and back, without touching what is not edited.
+"""The edit of a crop, back in a picture of any size: sharp as the source, no seam, nothing else moved.
 
-The order of use: `exact_alpha` says which pixels may change, `crop_box` what the backbone gets to see,
-`resize` makes that its size, and `stitch` puts the edit into the full picture.
+The order of use: `exact_alpha` says which pixels may change, `crops.split` what the backbone gets to see,
+`resize` makes that its size, `without_drift` matches the edit to its surroundings, `stitch` puts it back.
 """
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
@@ -13,60 +14,26 @@ from PIL import Image, ImageFilter
 from adaptedit.errors import AdaptEditError
 from adaptedit.region import Box, Region, Size
 
-INVISIBLE = 1 / 512  # a weight below this moves no 8-bit value, not even from 0 to 255, by half a level
-WHOLE = 0.7  # a crop that covers more than this share of the picture is not worth its loss of context
+STRIP = 512  # rows that are put together at once: bounds the memory, whatever the picture
 
-# transfer_detail: changes, in 8-bit levels at working size, that count as none and as a new surface.
+# 8-bit levels at working size: changes that count as none and as a new surface.
 SMALL_CHANGE, LARGE_CHANGE = 8, 32
+DRIFT = 24  # 8-bit levels; a larger change outside the region is no drift of tone
+
+Plane = NDArray[np.float32]
 
 
-def crop_box(region: Region, *, size: Size, context: float = 2.5, minimum: int = 128) -> Box:
-    """The part of the picture that the backbone gets to see: a square around the region (our choice).
-
-    Its side is `context` times the longer side of the region's bounding box, at least `minimum` pixels. It
-    is shifted inside the picture of `size` (W, H), cut where it does not fit, and becomes the whole picture
-    if it would cover more than 70 % of it. It holds every pixel of the region that is not invisibly faint.
-    Raises AdaptEditError if the region is empty or made for a picture of another size.
-    """
-    if region.size != tuple(size):
-        raise AdaptEditError(
-            f"the region is {region.size[0]}x{region.size[1]} pixels and the picture {size[0]}x{size[1]}; "
-            "make them the same size"
-        )
-    core, support = region.bbox(_threshold(region)), region.bbox(INVISIBLE)
-    if core is None or support is None:
-        raise AdaptEditError("the region is empty: nothing to edit; give a region or describe what to change")
-    side = max(round(context * max(core[2] - core[0], core[3] - core[1])), minimum)
-    side = max(side, support[2] - support[0], support[3] - support[1])
-    left, right = _interval(core[0], core[2], support[0], support[2], side, size[0])
-    top, bottom = _interval(core[1], core[3], support[1], support[3], side, size[1])
-    if (right - left) * (bottom - top) > WHOLE * size[0] * size[1]:
-        return 0, 0, size[0], size[1]
-    return left, top, right, bottom
-
-
-def _interval(low: int, high: int, first: int, last: int, side: int, limit: int) -> tuple[int, int]:
-    """`side` pixels centred on [low, high), moved to hold [first, last), then inside [0, limit)."""
-    start = (low + high - side) // 2
-    start = max(min(start, first), last - side)
-    start = max(min(start, limit - side), 0)
-    return start, min(start + side, limit)
-
-
-def exact_alpha(region: Region, feather: float) -> Region:
+def exact_alpha(region: Region, feather: float, grow: float = 0.0) -> Region:
     """Which pixels may change under preserve="exact": 1 on the region, falling to 0 around it (our choice).
 
-    The region, cut at 0.5 (or at half its maximum if it is fainter), is grown by `feather` pixels and blurred
-    over about as many on both sides: its own pixels keep weight 1, and from 2 * feather + 3 pixels on
-    everything is exactly 0. The tails of a predicted mask thus never reach the picture.
+    The region, cut at 0.5 (or at half its maximum if it is fainter) and grown by `grow` pixels, is grown by
+    `feather` more and blurred over about as many on both sides: its own pixels keep weight 1, and from
+    2 * feather + 3 pixels on everything is exactly 0. The tails of a predicted mask thus never reach the
+    picture.
     """
-    hard = Region.from_array(region.mask > _threshold(region))
+    hard = Region.from_array(region.mask > min(0.5, float(region.mask.max()) / 2)).dilate(grow)
     soft = hard.dilate(feather).feather(feather / 3)
-    return Region(np.maximum(soft.mask, hard.mask))
-
-
-def _threshold(region: Region) -> float:
-    return min(0.5, float(region.mask.max()) / 2)
+    return hard | soft
 
 
 def resize(image: Image.Image, size: Size) -> Image.Image:
@@ -76,6 +43,25 @@ def resize(image: Image.Image, size: Size) -> Image.Image:
     return image.resize(size, Image.Resampling.LANCZOS, reducing_gap=3.0)
 
 
+def without_drift(edited: Image.Image, reference: Image.Image, alpha: Region) -> Image.Image:
+    """The edit without the backbone's own change of tone, so that it matches its surroundings (our choice).
+
+    edited, reference: RGB of the working size, see `transfer_detail`; alpha of any size. Where alpha is 0
+    the edit should equal the reference. By how much it does not, as far as that is less than 24 levels, is
+    averaged (a Gaussian of a quarter of the picture, over those pixels alone) and taken off everywhere,
+    inside too. Nothing is changed if there is no such pixel.
+    """
+    kept = cv2.erode((alpha.resize(edited.size).mask == 0).astype(np.uint8), np.ones((5, 5), np.uint8))
+    change = _pixels(edited) - _pixels(reference)
+    weight = (kept * (np.abs(change).max(axis=2) < DRIFT)).astype(np.float32)
+    if not weight.any():
+        return edited
+    sigma = max(edited.size) / 4
+    total = cv2.GaussianBlur(weight, (0, 0), sigma)
+    drift = cv2.GaussianBlur(change * weight[..., None], (0, 0), sigma) / np.maximum(total, 1e-6)[..., None]
+    return _picture(_pixels(edited) - drift)
+
+
 def stitch(
     source: Image.Image,
     edited_crop: Image.Image,
@@ -83,27 +69,24 @@ def stitch(
     alpha: Region,
     reference: Image.Image | None = None,
 ) -> Image.Image:
-    """Puts the edit of source.crop(box) into the RGB source, weighted by alpha (of the source's size).
+    """Puts the edit of source.crop(box) into the RGB source, weighted by alpha (of the box's size).
 
     Where alpha is 0 the pixels are the source's own bits; where it is 1 they are those of
     `transfer_detail(source.crop(box), edited_crop, reference)`. Raises AdaptEditError if alpha has another
-    size or reaches visibly out of the box.
+    size.
     """
     left, top, right, bottom = box
-    if alpha.size != source.size:
-        raise AdaptEditError(f"alpha is {alpha.size} and the picture {source.size}; make them the same size")
-    reach = alpha.bbox(INVISIBLE)
-    if reach is None:
-        return source.copy()
-    if reach[0] < left or reach[1] < top or reach[2] > right or reach[3] > bottom:
-        raise AdaptEditError(f"alpha reaches {reach}, outside the crop {box}; make the crop around alpha")
-
-    crop = source.crop(box)
-    edit = _pixels(transfer_detail(crop, edited_crop, reference))
-    weight = alpha.mask[top:bottom, left:right, None]
-    kept = _pixels(crop)
+    if alpha.size != (right - left, bottom - top):
+        raise AdaptEditError(
+            f"alpha is {alpha.size[0]}x{alpha.size[1]} and the crop {right - left}x{bottom - top} pixels; "
+            "make them the same size"
+        )
     result = source.copy()
-    result.paste(_picture(kept + weight * (edit - kept)), (left, top))
+    change = _Change(source.crop(box), edited_crop, reference)
+    for first, last in _strips(bottom - top):
+        weight = alpha.mask[first:last, :, None]
+        kept = _pixels(source.crop((left, top + first, right, top + last)))
+        result.paste(_picture(kept + weight * (change.rows(kept, first, last) - kept)), (left, top + first))
     return result
 
 
@@ -125,34 +108,53 @@ def transfer_detail(
     goes too. Without any change the result is the source, bit for bit. A source that is in no direction
     larger than the edit is treated alike, at its own size.
     """
-    size = source.size
-    reference = resize(reference or source, edited_small.size)
-    if edited_small.width >= size[0] and edited_small.height >= size[1]:
-        edited_small, reference = resize(edited_small, size), resize(reference, size)
-    small = _pixels(edited_small)
-    change = small - _pixels(reference)
-
-    largest = Image.fromarray(np.abs(change).max(axis=2).clip(0, 255).astype(np.uint8))
-    spread = largest.filter(ImageFilter.MaxFilter(5)).filter(ImageFilter.GaussianBlur(1))
-    t = ((np.asarray(spread, np.float32) - SMALL_CHANGE) / (LARGE_CHANGE - SMALL_CHANGE)).clip(0, 1)
-    renewed = _enlarge(t * t * (3 - 2 * t), size).clip(0, 1)
-    sharp = _pixels(source)
-    for channel in range(3):  # one at a time: a 12-megapixel plane is 48 MB
-        kept = sharp[..., channel] + _enlarge(change[..., channel], size)
-        new = _enlarge(small[..., channel], size)
-        sharp[..., channel] = kept + renewed * (new - kept)
-    return _picture(sharp)
+    change, result = _Change(source, edited_small, reference), source.copy()
+    for first, last in _strips(source.height):
+        kept = _pixels(source.crop((0, first, source.width, last)))
+        result.paste(_picture(change.rows(kept, first, last)), (0, first))
+    return result
 
 
-def _enlarge(plane: NDArray[np.float32], size: Size) -> NDArray[np.float32]:
-    return np.asarray(Image.fromarray(np.ascontiguousarray(plane)).resize(size, Image.Resampling.BICUBIC))
+class _Change:
+    """What `transfer_detail` does, any rows at a time."""
+
+    def __init__(self, source: Image.Image, edited_small: Image.Image, reference: Image.Image | None) -> None:
+        self.size = size = source.size
+        reference = resize(reference or source, edited_small.size)
+        if edited_small.width >= size[0] and edited_small.height >= size[1]:
+            edited_small, reference = resize(edited_small, size), resize(reference, size)
+        self.small = _pixels(edited_small)
+        self.change = self.small - _pixels(reference)
+        largest = Image.fromarray(np.abs(self.change).max(axis=2).clip(0, 255).astype(np.uint8))
+        spread = largest.filter(ImageFilter.MaxFilter(5)).filter(ImageFilter.GaussianBlur(1))
+        t = ((np.asarray(spread, np.float32) - SMALL_CHANGE) / (LARGE_CHANGE - SMALL_CHANGE)).clip(0, 1)
+        self.renewed = t * t * (3 - 2 * t)
+
+    def rows(self, source: Plane, first: int, last: int) -> Plane:
+        """source: its rows [first, last), float32 (rows, W, 3) in [0, 255] -> the same with the edit."""
+        renewed = self._enlarged(self.renewed, first, last).clip(0, 1)[..., None]
+        kept = source + self._enlarged(self.change, first, last)
+        return np.asarray(kept + renewed * (self._enlarged(self.small, first, last) - kept))
+
+    def _enlarged(self, planes: Plane, first: int, last: int) -> Plane:
+        """(h, w) or (h, w, C) -> rows [first, last) of it at the source's size, bicubic."""
+        if planes.ndim == 3:
+            return np.stack([self._enlarged(planes[..., c], first, last) for c in range(3)], axis=-1)
+        scale = planes.shape[0] / self.size[1]
+        image = Image.fromarray(np.ascontiguousarray(planes))
+        box = (0, first * scale, planes.shape[1], last * scale)
+        return np.asarray(image.resize((self.size[0], last - first), Image.Resampling.BICUBIC, box))
 
 
-def _pixels(image: Image.Image) -> NDArray[np.float32]:
+def _strips(rows: int) -> list[tuple[int, int]]:
+    return [(first, min(first + STRIP, rows)) for first in range(0, rows, STRIP)]
+
+
+def _pixels(image: Image.Image) -> Plane:
     """PIL RGB -> float32 (H, W, 3) in [0, 255]."""
     assert image.mode == "RGB", image.mode
     return np.asarray(image, dtype=np.float32).copy()
 
 
-def _picture(pixels: NDArray[np.float32]) -> Image.Image:
+def _picture(pixels: Plane) -> Image.Image:
     return Image.fromarray((pixels + 0.5).clip(0, 255).astype(np.uint8))

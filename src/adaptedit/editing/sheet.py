@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from PIL import Image, ImageDraw, ImageFont
 
+from adaptedit.editing.depth import Image16, as_8bit
 from adaptedit.region import Region
 
 PAPER = (250, 250, 248)
@@ -12,7 +13,7 @@ FRAME = (214, 214, 210)
 MIN_HEIGHT, MAX_HEIGHT = 256, 512
 
 
-def sheet(source: Image.Image, region: Region, result: Image.Image) -> Image.Image:
+def sheet(source: Image.Image | Image16, region: Region, result: Image.Image | Image16) -> Image.Image:
     """Labelled panels side by side, RGB; all three arguments have the same size.
 
     Panels are scaled to one common height between 256 and 512 pixels (our choice).
@@ -40,8 +41,9 @@ def sheet(source: Image.Image, region: Region, result: Image.Image) -> Image.Ima
     return canvas
 
 
-def _on_paper(image: Image.Image) -> Image.Image:
+def _on_paper(picture: Image.Image | Image16) -> Image.Image:
     """RGB, with transparency shown as the sheet's own paper."""
+    image = as_8bit(picture)
     if not image.has_transparency_data:
         return image.convert("RGB")
     rgba = image.convert("RGBA")

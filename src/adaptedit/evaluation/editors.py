@@ -12,8 +12,9 @@ from typing import Any, TypeAlias
 import numpy as np
 from PIL import Image
 
-from adaptedit.editing.pipeline import AdaptEditPipeline, Preserve, RegionNotFound
-from adaptedit.errors import AdaptEditError
+from adaptedit.editing.depth import as_8bit
+from adaptedit.editing.pipeline import AdaptEditPipeline, Preserve
+from adaptedit.errors import AdaptEditError, NoLocalRegion
 from adaptedit.evaluation.sample import Sample
 from adaptedit.files import read_image
 from adaptedit.region import Region
@@ -57,7 +58,7 @@ def frozen(pipe: AdaptEditPipeline, options: dict[str, Any]) -> Editor:
                 preserve="soft",
                 **options,
             )
-        return Edit(output.images[0])
+        return Edit(as_8bit(output.images[0]))
 
     return edit
 
@@ -71,7 +72,7 @@ def predicted(
         sample = replace(sample, instruction=instruction or sample.instruction)
         try:
             region = pipe.predict_region(sample.source, sample.instruction)
-        except RegionNotFound as error:
+        except NoLocalRegion as error:
             nowhere = Region.from_array(np.zeros(sample.source.size[::-1]))
             return Edit(sample.source, nowhere, failure=str(error))
         return replace(_within(pipe, options, preserve, sample, seed, region), region=region)
@@ -190,4 +191,4 @@ def _within(
     if len(gates):
         mean = np.mean([call.float().mean(dim=(0, 1)).cpu().numpy() for call in gates], axis=0)
         gate = Image.fromarray((mean * 255).round().astype(np.uint8).reshape(gates.grids[0]))
-    return Edit(output.images[0], gate=gate)
+    return Edit(as_8bit(output.images[0]), gate=gate)

@@ -29,14 +29,14 @@ def quiet() -> None:
 
 
 class OneLineErrors(TyperGroup):
-    """What the user can fix is one line on stderr and exit code 2; Ctrl-C is 130. Sub-commands included."""
+    """What the user can fix is one line on stderr and its exit code; Ctrl-C is 130. Sub-commands included."""
 
     def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
         except AdaptEditError as error:
             typer.echo(f"error: {error}", err=True)
-            raise typer.Exit(2) from None
+            raise typer.Exit(error.exit_code) from None
         except KeyboardInterrupt:
             typer.echo("interrupted", err=True)
             raise typer.Exit(130) from None
