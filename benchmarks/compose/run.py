@@ -2,6 +2,7 @@
 
     python benchmarks/compose/run.py            # an hour on one core; results.md, samples.jsonl, pictures/
     python benchmarks/compose/run.py --quick    # two minutes
+    python benchmarks/compose/run.py --data DIR # of `adaptedit data render`: rendered scenes too
 
 stretch: the whole picture is squeezed to the working size, edited, enlarged. resize: the same with its aspect
 kept, bars around it. crop-and-stitch: `AdaptEditPipeline`, preserve="exact". All with the true region, and
@@ -13,7 +14,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import cv2
@@ -25,6 +26,7 @@ from scenes import scenes
 from adaptedit.editing.compose import exact_alpha, resize, without_drift
 from adaptedit.editing.pipeline import AdaptEditPipeline, feather_of
 from adaptedit.errors import NoLocalRegion
+from adaptedit.evaluation.benchmarks import benchmark
 from adaptedit.evaluation.metrics.shift import Shift
 from adaptedit.evaluation.sample import Sample
 from adaptedit.region import Region
@@ -168,15 +170,15 @@ def blends(pipe: AdaptEditPipeline, count: int) -> list[dict[str, object]]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true")
-    quick = parser.parse_args().quick
+    parser.add_argument("--data", type=Path)
+    options = parser.parse_args()
+    quick: bool = options.quick
     torch.set_num_threads(1)
     pipe = AdaptEditPipeline.from_pretrained("tiny")
     (HERE / "pictures").mkdir(exist_ok=True)
     rows: list[dict[str, object]] = []
-    for longest, count in COUNTS.items():
-        if quick and longest > 1024:
-            continue
-        for number, sample in enumerate(scenes(longest, 2 if quick else count)):
+    for name, samples in sources(quick, options.data):
+        for number, sample in enumerate(samples):
             strip = [sample.source]
             for way, edit in WAYS.items():
                 start = time.perf_counter()
@@ -187,12 +189,12 @@ def main() -> None:
                 seconds = time.perf_counter() - start
                 strip.append(result)
                 rows.append(
-                    {"id": sample.id, "size": longest, "way": way, "seconds": seconds}
+                    {"id": sample.id, "size": name, "way": way, "seconds": seconds}
                     | {key: round(value, 5) for key, value in measure(sample, result).items()}
                 )
             if number < 3:
                 _strip([*strip, sample.target]).save(HERE / "pictures" / f"{sample.id}.jpg", quality=90)
-        print(longest, "done", flush=True)
+        print(name, "done", flush=True)
     mixed = blends(pipe, 8 if quick else 96)
     if quick:
         print(tables(rows, mixed))
@@ -201,6 +203,17 @@ def main() -> None:
     (HERE / "samples.jsonl").write_text("\n".join(lines) + "\n")
     (HERE / "results.md").write_text(tables(rows, mixed))
     print((HERE / "results.md").read_text())
+
+
+def sources(quick: bool, data: Path | None) -> Iterator[tuple[str, list[Sample]]]:
+    for longest, count in COUNTS.items():
+        if not quick or longest <= 1024:
+            yield str(longest), scenes(longest, 2 if quick else count)
+    if data is not None:
+        rendered = benchmark("magicbrush-dev-inde", path=data)
+        loaded = [rendered.load(one) for session in rendered.sessions for one in session]
+        local = [sample for sample in loaded if sample.region and sample.region.coverage() < 0.5]
+        yield f"rendered, {local[0].source.width}", local[: 4 if quick else 48]
 
 
 def tables(rows: list[dict[str, object]], mixed: list[dict[str, object]]) -> str:
