@@ -11,10 +11,26 @@ from adaptedit.errors import AdaptEditError
 
 app = typer.Typer(no_args_is_help=True, help="The pictures that synthetic pairs are made of.")
 
+Seed = Annotated[int, typer.Option(min=0, help="With a session's number, decides it to the pixel.")]
+RenderSplit = Annotated[str, typer.Option(help="train, or held out: nouns, scenes, phrasings.")]
+Size = Annotated[int, typer.Option(min=16, help="Pixels, side of a picture.")]
+Samples = Annotated[
+    int, typer.Option("--spp", min=1, help="Light paths per pixel; 16 is calm.")
+]
+
 
 @app.command()
-def fetch() -> None:
-    """Download objects and textures by package name (npm and pip) and pack them."""
+def fetch(
+    rendered: Annotated[
+        bool, typer.Option("--render", help="What `render` needs instead: models, lights, textures.")
+    ] = False,
+) -> None:
+    """Download objects and textures by package name (npm and pip; --render: apt-get too) and pack them."""
+    if rendered:
+        from adaptedit.data.render.fetch import fetch as fetch_models
+
+        typer.echo(fetch_models())
+        return
     from adaptedit.data import assets
 
     typer.echo(assets.fetch())
@@ -37,4 +53,48 @@ def preview(
     if not out.parent.is_dir():
         raise AdaptEditError(f"{out}: the folder {out.parent} does not exist; create it first")
     save(contact_sheet(list(islice(SyntheticPairs(split).stream(seed), count))), out)
+    typer.echo(out)
+
+
+@app.command()
+def render(
+    out: Annotated[Path, typer.Option("--out", "-o", help="A folder; a killed render goes on from it.")],
+    count: Annotated[int, typer.Option(min=1, help="Sessions of 1-3 edits, in whole files of 32.")] = 1024,
+    size: Size = 128,
+    spp: Samples = 16,
+    seed: Seed = 0,
+    split: RenderSplit = "train",
+    shard: Annotated[str, typer.Option(help="I/N: this process writes every N-th file.")] = "0/1",
+) -> None:
+    """Render pairs of physically based scenes, as parquet files in MagicBrush's schema."""
+    from adaptedit.data.render.sessions import Sessions
+    from adaptedit.data.render.shards import Job, parse_shard, write
+
+    share = parse_shard(shard)
+    sessions = Sessions(split, size, spp)
+    files = write(sessions, Job(split, seed, size, spp), out, count, share, progress=typer.echo)
+    typer.echo(f"{out}: {len(files)} files")
+
+
+@app.command()
+def render_preview(
+    out: Annotated[Path, typer.Option("--out", "-o", help="A contact sheet: source, mask, target.")],
+    count: Annotated[int, typer.Option(min=1, help="Sessions.")] = 8,
+    size: Size = 128,
+    spp: Samples = 16,
+    seed: Seed = 0,
+    split: RenderSplit = "train",
+) -> None:
+    """Render sessions to look at."""
+    from adaptedit.data.preview import contact_sheet
+    from adaptedit.data.render.sessions import Sessions
+    from adaptedit.data.schema import EditSample
+    from adaptedit.editing.images import save
+
+    if not out.parent.is_dir():
+        raise AdaptEditError(f"{out}: the folder {out.parent} does not exist; create it first")
+    sessions = Sessions(split, size, spp)
+    turns = [turn for index in range(count) for turn in sessions.session(seed, index)]
+    samples = [EditSample(t.source, t.target, t.mask, t.instruction, t.kind) for t in turns]
+    save(contact_sheet(samples, columns=4), out)
     typer.echo(out)

@@ -1,0 +1,343 @@
+"""Rendered pairs: what a pair promises, on tiny hand-made models, so that nothing is downloaded."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+pytest.importorskip("mitsuba")
+pytest.importorskip("scipy")
+
+from adaptedit.data.render import fetch, masks, models, phrasings, shards, surfaces  # noqa: E402
+from adaptedit.data.render.engine import Engine  # noqa: E402
+from adaptedit.data.render.layout import apart  # noqa: E402
+from adaptedit.data.render.obj import box_mapped, read_obj, read_ply, without_twins, write_ply  # noqa: E402
+from adaptedit.data.render.refer import Seen, colour_of, names  # noqa: E402
+from adaptedit.data.render.scene import Camera, Light, Scene, Thing  # noqa: E402
+from adaptedit.data.render.sessions import Sessions, Turn  # noqa: E402
+from adaptedit.errors import AdaptEditError  # noqa: E402
+from adaptedit.evaluation.benchmarks.magicbrush import load  # noqa: E402
+
+SIZE, SPP = 32, 2
+CUBE = """
+v -1 0 -1\nv 1 0 -1\nv 1 0 1\nv -1 0 1\nv -1 2 -1\nv 1 2 -1\nv 1 2 1\nv -1 2 1
+usemtl paint
+f 1 2 3 4\nf 5 8 7 6\nf 1 5 6 2\nf 2 6 7 3\nf 3 7 8 4\nf 4 8 5 1
+"""
+RED = "newmtl paint\nKd 0.8 0.1 0.1\n"
+
+
+def obj(folder: Path, text: str, mtl: str | None = RED) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    if mtl is not None:
+        (folder / "m.mtl").write_text(mtl)
+    file = folder / "m.obj"
+    file.write_text("mtllib m.mtl\n" + text)
+    return file
+
+
+@pytest.fixture(scope="module")
+def assets(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder as `fetch` leaves it: a cube under three names of each place, and of its held-out ones."""
+    folder = tmp_path_factory.mktemp("render")
+    cube = obj(folder / "cube", CUBE)
+    wanted: dict[tuple[str, bool], int] = {}
+    for key, (noun, place, held_out) in models.chosen().items():
+        wanted[place, held_out] = wanted.get((place, held_out), 0) + 1
+        if wanted[place, held_out] <= 3:
+            side = {"hand": 20, "top": 90, "room": 80, "any": 60, "street": 120}[place]
+            record = {"name": noun, "width": f"{side}", "height": f"{side}", "depth": f"{side * 0.7}"}
+            fetch.bake(cube, record, folder / "models" / key)
+    rng = np.random.default_rng(0)
+    (folder / "textures").mkdir()
+    for surface in surfaces.SURFACES.values():
+        if surface.texture:
+            pixels = rng.integers(60, 200, (8, 8, 3), np.uint8)
+            Image.fromarray(pixels).save(folder / "textures" / f"{surface.texture}.png")
+    (folder / "lights").mkdir()
+    from adaptedit.data.render.layout import HELD_OUT_LIGHTS, LIGHTS
+
+    for family in LIGHTS:
+        for name in (*LIGHTS[family], *HELD_OUT_LIGHTS[family]):
+            sky = rng.uniform(0.3, 1.5, (8, 16, 3)).astype(np.float32)
+            np.save(folder / "lights" / name, sky)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def sessions(assets: Path) -> Sessions:
+    return Sessions("train", SIZE, SPP, assets)
+
+
+@pytest.fixture(scope="module")
+def turns(sessions: Sessions) -> list[Turn]:
+    return [turn for index in range(8) for turn in sessions.session(3, index)]
+
+
+def cube_at(assets: Path, key: int, x: float, z: float, **more: float) -> Thing:
+    model = next(m for m in models.load(assets) if m.place == "room")
+    return Thing(key, model.noun, model.key, x, more.get("y", 0.0), z, more.get("turn", 0.0), (0.6, 0.6, 0.6))
+
+
+def room(*things: Thing) -> Scene:
+    camera = Camera((0, 1.2, 4), (0, 0.3, 0), 35)
+    return Scene("room", things, camera, Light("lobby", 0, key=1.5, azimuth=40), "concrete", "white paint")
+
+
+# -- models
+
+
+def test_polygons_negative_indices_and_missing_files(tmp_path: Path) -> None:
+    text = "v 0 0 0\nv 1 0 0\nv 1 1 0\nv 0 1 0\nusemtl gone\nf -4//-1 -3/9 3 4\nf 1 2 77\nf 1 x 2\n"
+    (part,) = read_obj(obj(tmp_path, text, mtl=None))
+    assert part.material.colour == (0.7, 0.7, 0.7) and part.material.texture is None
+    corners = part.points[part.faces].tolist()
+    assert corners == [[[0, 0, 0], [1, 0, 0], [1, 1, 0]], [[0, 0, 0], [1, 1, 0], [0, 1, 0]]]
+    assert part.normals is None
+
+
+def test_a_model_without_triangles_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(AdaptEditError, match="no triangles"):
+        read_obj(obj(tmp_path, "v 0 0 0\nv 1 0 0\nf 1 2\n"))
+
+
+def test_normals_decide_which_way_a_triangle_faces(tmp_path: Path) -> None:
+    text = "v 0 0 0\nv 1 0 0\nv 0 1 0\nvn 0 0 -1\nf 1//1 2//1 3//1\n"
+    (part,) = read_obj(obj(tmp_path, text))
+    first, second, third = part.points[part.faces[0]]
+    assert np.cross(second - first, third - first)[2] < 0
+
+
+def test_textures_have_v_downwards_and_are_found(tmp_path: Path) -> None:
+    Image.new("RGB", (2, 2)).save(tmp_path / "t.png")
+    mtl = "newmtl a\nmap_Kd t.png\nd 0.5\nnewmtl b\nmap_Kd gone.png\n"
+    text = "v 0 0 0\nv 1 0 0\nv 0 1 0\nvt 0.25 0.75\nusemtl a\nf 1/1 2/1 3/1\nusemtl b\nf 1/1 2/1 3/1\n"
+    one, other = read_obj(obj(tmp_path, text, mtl))
+    assert one.uvs[0].tolist() == [0.25, 0.25]
+    assert one.material.texture == tmp_path / "t.png" and one.material.opacity == 0.5
+    assert other.material.texture is None
+    assert without_twins([one, other]) == [one]  # the second lies exactly on the first
+
+
+def test_ply_keeps_a_part_and_box_mapping_follows_the_faces(tmp_path: Path) -> None:
+    (part,) = read_obj(obj(tmp_path, CUBE))
+    write_ply(tmp_path / "0.ply", part)
+    again = read_ply(tmp_path / "0.ply")
+    assert (again.points == part.points).all() and (again.faces == part.faces).all()
+    boxed = box_mapped(part)
+    span = np.ptp(boxed.uvs.reshape(-1, 3, 2), axis=1)
+    assert (span == 2).all()  # every triangle is seen face on: none is smeared
+
+
+def test_a_baked_model_stands_on_the_floor_in_metres(assets: Path) -> None:
+    key = next(m.key for m in models.load(assets) if m.place == "hand")
+    points = read_ply(assets / "models" / key / "0.ply").points
+    assert points.min(0) == pytest.approx([-0.1, 0, -0.07]) and points.max(0) == pytest.approx(
+        [0.1, 0.2, 0.07]
+    )
+
+
+def test_the_catalogue_is_read_by_number(tmp_path: Path) -> None:
+    file = tmp_path / "c.properties"
+    file.write_bytes(b"# c\nid=Library\nid#1=L#chair\nname#1 = Ch\\u00e4ir\nid#2=L#b\ncreator#2=A = B\n")
+    found = fetch.catalogue(file)
+    assert found == {"chair": {"id": "L#chair", "name": "Chäir"}, "b": {"id": "L#b", "creator": "A = B"}}
+
+
+def test_every_model_has_one_noun_and_a_known_place_and_library() -> None:
+    lines = [line for line in (Path(models.__file__).parent / "models.txt").read_text().splitlines()]
+    keys = [key for line in lines if not line.startswith("#") for key in line.partition(" = ")[2].split()]
+    assert len(keys) == len(set(keys)) == len(models.chosen())
+    for key, (_, place, _) in models.chosen().items():
+        assert place in models.PLACES and key.partition("/")[0] in fetch.LICENCES
+    nouns = {
+        held_out: {n for n, _, h in models.chosen().values() if h == held_out} for held_out in (True, False)
+    }
+    assert len(nouns[False]) >= 150 and len(nouns[True]) >= 20 and not nouns[True] & nouns[False]
+
+
+def test_fetch_names_the_missing_client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(AdaptEditError, match="apt-get is needed"):
+        fetch.run(["apt-get", "download", "x"], tmp_path)
+
+
+# -- scenes
+
+
+def test_turned_footprints_are_told_apart(assets: Path) -> None:
+    one = cube_at(assets, 1, 0, 0)
+    assert not apart(one, cube_at(assets, 2, 0.59, 0), 0)
+    assert apart(one, cube_at(assets, 2, 0.61, 0), 0) and not apart(one, cube_at(assets, 2, 0.61, 0), 0.05)
+    assert not apart(one, cube_at(assets, 2, 0.7, 0, turn=45), 0)  # its corner reaches 0.42 further
+    assert apart(one, cube_at(assets, 2, 0, 0, y=0.6), 0)  # on top of it
+
+
+def test_an_object_stands_where_the_camera_says(assets: Path) -> None:
+    thing = cube_at(assets, 1, 0.5, -0.3, turn=30)
+    scene = room(thing)
+    cover = Engine(assets, SIZE, 1).render(scene, 0).cover[1]
+    rows, columns = np.nonzero(cover > 0)
+    seen = scene.camera.project(thing.corners())[:, :2] * SIZE
+    assert columns.min() == pytest.approx(seen[:, 0].min(), abs=1.2)
+    assert columns.max() + 1 == pytest.approx(seen[:, 0].max(), abs=1.2)
+    assert rows.min() == pytest.approx(seen[:, 1].min(), abs=1.2)
+    assert rows.max() + 1 == pytest.approx(seen[:, 1].max(), abs=1.2)
+
+
+def test_twins_get_words_that_tell_them_apart(assets: Path) -> None:
+    left, right = cube_at(assets, 1, -1, 0), cube_at(assets, 2, 1, 0)
+    both = [Seen(left, (0.2, 0.6), 4, 0.05, ""), Seen(right, (0.8, 0.6), 4, 0.05, "")]
+    for seed in range(20):
+        words = names(np.random.default_rng(seed), both[0], both)
+        assert words is not None and "left" in words
+    same = [Seen(left, (0.5, 0.6), 4, 0.05, ""), Seen(right, (0.5, 0.6), 4, 0.05, "")]
+    assert names(np.random.default_rng(0), same[0], same) is None
+
+
+@pytest.mark.parametrize(("name", "shown"), surfaces.COLOURS.items())
+def test_paints_are_named_as_they_are_asked_for(name: str, shown: tuple[float, float, float]) -> None:
+    assert colour_of(np.tile(np.array(shown, np.float32) ** 2.2, (50, 1))) == name
+
+
+def test_every_kind_has_phrasings_enough_and_keeps_some_back() -> None:
+    for kind, known in phrasings.TRAIN.items():
+        assert len(set(known)) >= 8 and phrasings.HELD_OUT[kind]
+        assert not set(known) & set(phrasings.HELD_OUT[kind])
+    assert phrasings.fill("there should be no {x}", x="the cup") == "there should be no cup"
+
+
+# -- pairs
+
+
+def test_the_same_seed_gives_the_same_pixels(sessions: Sessions, turns: list[Turn], assets: Path) -> None:
+    again = Sessions("train", SIZE, SPP, assets).session(3, 0)
+    assert [turn.instruction for turn in again] == [t.instruction for t in turns if t.img_id.endswith("00")]
+    for one, other in zip(again, turns, strict=False):
+        assert (one.source == other.source).all() and (one.target == other.target).all()
+    assert sessions.session(4, 0)[0].source.tobytes() != turns[0].source.tobytes()
+
+
+def test_outside_the_mask_the_target_is_the_source(turns: list[Turn]) -> None:
+    for turn in turns:
+        outside = turn.mask == 0
+        assert (turn.source[outside] == turn.target[outside]).all()
+        assert (turn.source[~outside] != turn.target[~outside]).any()
+    assert any((turn.mask == 0).mean() > 0.5 for turn in turns)
+
+
+def test_each_turn_goes_on_from_the_last(turns: list[Turn]) -> None:
+    chained = [(a, b) for a, b in zip(turns, turns[1:], strict=False) if a.img_id == b.img_id]
+    assert chained
+    for one, other in chained:
+        assert other.turn_index == one.turn_index + 1
+        assert (other.source == one.target).all() and other.caption_before == one.caption_after
+
+
+def test_remove_and_add_are_each_others_inverse(assets: Path) -> None:
+    engine = Engine(assets, SIZE, 4)
+    scene = room(cube_at(assets, 1, -0.6, 0), cube_at(assets, 2, 0.6, 0))
+    full, empty = (engine.render(s, 5) for s in (scene, scene.without(2)))
+    factor = masks.exposure(full.light)
+    shown, bare = (masks.develop(frame.light, factor) for frame in (full, empty))
+    removed = masks.changed(shown, bare, full.cover[2])
+    assert (removed == masks.changed(bare, shown, full.cover[2])).all()
+    source = np.asarray(np.round(shown * 255), np.uint8)
+    gone = masks.blend(source, bare, removed)
+    back = masks.blend(gone, shown, removed)
+    certain = (removed == 0) | (removed == 255)
+    assert (back[certain] == source[certain]).all()
+    assert (full.cover[2][removed == 0] == 0).all() and full.cover[1][removed == 255].mean() < 0.2
+
+
+def test_a_shadow_belongs_to_the_mask(assets: Path) -> None:
+    engine = Engine(assets, 64, 16)
+    scene = replace(room(cube_at(assets, 1, 0, 0)), light=Light("lobby", 0, 0.3, 4.0, 70, 35))
+    full, empty = (engine.render(s, 5) for s in (scene, scene.without(1)))
+    factor = masks.exposure(empty.light)
+    mask = masks.changed(*(masks.develop(f.light, factor) for f in (empty, full)), full.cover[1])
+    shadow = (mask > 127) & (full.cover[1] == 0)
+    columns = np.nonzero(shadow)[1]
+    assert len(columns) > 60 and columns.mean() < 28  # the lamp stands on the right
+
+
+# -- files
+
+
+def job(**more: int) -> shards.Job:
+    return shards.Job("train", 3, SIZE, SPP, **({"sessions": 2} | more))
+
+
+def test_magicbrush_reads_them_unchanged(assets: Path, tmp_path: Path) -> None:
+    held_out = Sessions("nouns", SIZE, SPP, assets)
+    shards.write(held_out, shards.Job("nouns", 3, SIZE, SPP, 2), tmp_path, 2)
+    rendered = [turn for index in range(2) for turn in held_out.session(3, index)]
+    benchmark = load("dev", "inde", path=tmp_path)
+    assert len(benchmark.turns) == len(rendered)
+    kept_back = {noun for noun, _, held in models.chosen().values() if held}
+    for turn in rendered:
+        sample = benchmark.load(f"{turn.img_id}-{turn.turn_index}")
+        assert sample.instruction == turn.instruction and sample.region is not None and sample.target
+        assert (np.asarray(sample.source) == turn.source).all()
+        assert (np.asarray(sample.target) == turn.target).all()
+        assert ((np.asarray(sample.region.mask) > 0) == (turn.mask > 0)).all()
+        if turn.kind in ("add", "remove", "replace", "recolour"):
+            assert turn.noun in kept_back | {"sign"}
+
+
+def test_a_killed_render_goes_on_to_the_same_files(
+    sessions: Sessions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = shards.write(sessions, job(), tmp_path / "whole", 4)
+    drawn: list[int] = []
+    session = Sessions.session
+
+    def killed(self: Sessions, seed: int, index: int) -> list[Turn]:
+        drawn.append(index)
+        if index == 3:
+            raise KeyboardInterrupt
+        return session(self, seed, index)
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(Sessions, "session", killed)
+        shards.write(sessions, job(), tmp_path / "killed", 4)
+    assert [file.name for file in (tmp_path / "killed" / "data").iterdir()] == [whole[0].name]
+    resumed = shards.write(sessions, job(), tmp_path / "killed", 4)
+    assert [file.read_bytes() for file in resumed] == [file.read_bytes() for file in whole]
+    drawn.clear()
+    with monkeypatch.context() as patched:
+        patched.setattr(Sessions, "session", killed)
+        shards.write(sessions, job(), tmp_path / "killed", 4)
+    assert drawn == []  # nothing is rendered twice
+
+
+def test_two_shards_are_one_run(sessions: Sessions, tmp_path: Path) -> None:
+    one = shards.write(sessions, job(sessions=1), tmp_path / "one", 3)
+    for which in (1, 0):
+        shards.write(sessions, job(sessions=1), tmp_path / "two", 3, (which, 2))
+    both = sorted((tmp_path / "two" / "data").iterdir())
+    assert [(f.name, f.read_bytes()) for f in both] == [(f.name, f.read_bytes()) for f in one]
+
+
+def test_a_folder_holds_one_render(sessions: Sessions, tmp_path: Path) -> None:
+    (tmp_path / "render.json").write_text(json.dumps({"split": "train", "seed": 4, "size": SIZE, "spp": SPP}))
+    with pytest.raises(AdaptEditError, match="another seed, sessions, version"):
+        shards.write(sessions, job(), tmp_path, 1)
+
+
+@pytest.mark.parametrize("text", ["2/2", "1", "a/b", "-1/2"])
+def test_a_shard_out_of_range_is_refused(text: str) -> None:
+    with pytest.raises(AdaptEditError, match="--shard"):
+        shards.parse_shard(text)
+
+
+def test_unknown_splits_and_missing_models_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(AdaptEditError, match="unknown split"):
+        Sessions("test", SIZE, SPP, tmp_path)
+    with pytest.raises(AdaptEditError, match="data fetch --render"):
+        Sessions("train", SIZE, SPP, tmp_path)
