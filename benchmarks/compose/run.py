@@ -2,7 +2,7 @@
 
     python benchmarks/compose/run.py            # an hour on one core; results.md, samples.jsonl, pictures/
     python benchmarks/compose/run.py --quick    # two minutes
-    python benchmarks/compose/run.py --data DIR # of `adaptedit data render`: rendered scenes too
+    python benchmarks/compose/run.py --data DIR # rendered scenes of `adaptedit data render`; rendered.md
 
 stretch: the whole picture is squeezed to the working size, edited, enlarged. resize: the same with its aspect
 kept, bars around it. crop-and-stitch: `AdaptEditPipeline`, preserve="exact". All with the true region, and
@@ -195,32 +195,34 @@ def main() -> None:
             if number < 3:
                 _strip([*strip, sample.target]).save(HERE / "pictures" / f"{sample.id}.jpg", quality=90)
         print(name, "done", flush=True)
-    mixed = blends(pipe, 8 if quick else 96)
-    if quick:
-        print(tables(rows, mixed))
-        return
-    lines = [json.dumps(row) for row in [*rows, *mixed]]
-    (HERE / "samples.jsonl").write_text("\n".join(lines) + "\n")
-    (HERE / "results.md").write_text(tables(rows, mixed))
-    print((HERE / "results.md").read_text())
+    name = "rendered" if options.data else "results"
+    mixed = [] if options.data else blends(pipe, 8 if quick else 96)
+    text = tables(rows, mixed)
+    if not quick:
+        lines = [json.dumps(row) for row in [*rows, *mixed]]
+        (HERE / f"{name.replace('results', 'samples')}.jsonl").write_text("\n".join(lines) + "\n")
+        (HERE / f"{name}.md").write_text(text)
+    print(text)
 
 
 def sources(quick: bool, data: Path | None) -> Iterator[tuple[str, list[Sample]]]:
-    for longest, count in COUNTS.items():
-        if not quick or longest <= 1024:
-            yield str(longest), scenes(longest, 2 if quick else count)
     if data is not None:
         rendered = benchmark("magicbrush-dev-inde", path=data)
         loaded = [rendered.load(one) for session in rendered.sessions for one in session]
         local = [sample for sample in loaded if sample.region and sample.region.coverage() < 0.5]
-        yield f"rendered, {local[0].source.width}", local[: 4 if quick else 48]
+        yield f"rendered, {local[0].source.width}", local[:48]
+        return
+    for longest, count in COUNTS.items():
+        if not quick or longest <= 1024:
+            yield str(longest), scenes(longest, 2 if quick else count)
 
 
 def tables(rows: list[dict[str, object]], mixed: list[dict[str, object]]) -> str:
     parts = [__doc__ or "", "## The way of the picture\n", _table(rows, ("size", "way"))]
     parts += ["\n## Where resize falls under 30 dB outside and at the seam\n", _hard(rows)]
-    parts += ["\n## The way the edit is put back\n", "96 scenes of 128 pixels, true region; cast: a tone"]
-    parts += ["that the editor adds to all it makes.\n", _table(mixed, ("cast", "way"))]
+    if mixed:
+        parts += ["\n## The way the edit is put back\n", "96 scenes of 128 pixels, true region; cast: a tone"]
+        parts += ["that the editor adds to all it makes.\n", _table(mixed, ("cast", "way"))]
     return "\n".join(parts) + "\n"
 
 
