@@ -89,6 +89,12 @@ def test_a_blurred_edge_moves_to_the_pictures_own() -> None:
     assert refine(nothing, picture, (64, 64)) is nothing
 
 
+@pytest.mark.parametrize("size", [(9000, 4), (3, 7000), (5000, 40), (2500, 2500)])
+def test_windows_that_are_filtered_smaller_keep_a_pixel(size: tuple[int, int]) -> None:
+    region = Region.from_box((size[0] // 3, 0, size[0], size[1]), size)
+    assert refine(region, Image.new("RGB", size), (128, 128)).size == size
+
+
 def test_refining_changes_nothing_far_from_the_edge() -> None:
     noise = np.random.default_rng(0).integers(0, 256, (300, 300, 3), dtype=np.uint8)
     region = Region.from_box((100, 100, 200, 200), (300, 300))

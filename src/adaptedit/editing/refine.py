@@ -31,7 +31,8 @@ def refine(region: Region, image: Image.Image, working: Size) -> Region:
     right, bottom = min(box[2] + margin, image.width), min(box[3] + margin, image.height)
     window = np.s_[top:bottom, left:right]
     guide = np.asarray(image.crop((left, top, right, bottom)), np.float32) / 255
-    coarser = max(1.0, max(guide.shape) / LONGEST)
+    height, width = guide.shape[:2]
+    coarser = max(1.0, min(max(height, width) / LONGEST, min(height, width) / 16))
     fitted = cv2.ximgproc.guidedFilter(guide, region.mask[window], radius, SMOOTHNESS, scale=1.0 / coarser)
     mask = region.mask.copy()
     mask[window] = fitted.clip(0.0, 1.0)

@@ -8,7 +8,15 @@ from typing import Annotated
 import typer
 
 from adaptedit import __version__
-from adaptedit.interfaces import data_cli, edit_cli, evaluate_cli, models_cli, report_cli, train_cli
+from adaptedit.interfaces import (
+    batch_cli,
+    data_cli,
+    edit_cli,
+    evaluate_cli,
+    models_cli,
+    report_cli,
+    train_cli,
+)
 from adaptedit.interfaces.terminal import OneLineErrors
 
 app = typer.Typer(
@@ -17,6 +25,7 @@ app = typer.Typer(
 for command in (
     edit_cli.edit,
     edit_cli.region,
+    batch_cli.batch,
     evaluate_cli.evaluate,
     report_cli.report,
     models_cli.models,

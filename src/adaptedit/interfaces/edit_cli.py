@@ -238,8 +238,8 @@ def _job(
     return EditJob(
         image=picture,
         instruction=instruction,
-        region=_load_region(mask, polarity, picture.size) if mask else None,
-        within=_load_region(within, polarity, picture.size) if within else None,
+        region=load_region(mask, polarity, picture.size) if mask else None,
+        within=load_region(within, polarity, picture.size) if within else None,
         include=[_place(text) for text in include or []],
         exclude=[_place(text) for text in exclude or []],
         **options,
@@ -261,7 +261,7 @@ def _about(region: Region) -> list[str]:
     return [f"region {region.coverage():.1%} of the picture", f"{region.confidence():.0%} sure"]
 
 
-def _load_region(path: Path, polarity: Polarity, size: tuple[int, int]) -> Region:
+def load_region(path: Path, polarity: Polarity, size: tuple[int, int]) -> Region:
     from adaptedit.files import read_image
     from adaptedit.region import Region
 

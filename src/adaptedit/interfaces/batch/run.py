@@ -1,0 +1,67 @@
+"""A batch from its records to its manifest, resumed where an earlier run of it stopped."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections import Counter
+from collections.abc import Callable, Generator
+from contextlib import closing
+from pathlib import Path
+
+from adaptedit.evaluation.lines import Row
+from adaptedit.interfaces.batch import manifest
+from adaptedit.interfaces.batch.editor import Start
+from adaptedit.interfaces.batch.records import Record
+
+LEFTOVER = re.compile(r"\.[0-9a-f]{16}\.tmp")  # of `files.write_atomically`, when it was killed
+LEFTOVER_AGE = 3600.0  # seconds; a younger one may be another shard's, which is writing it
+
+
+def here(records: list[Record], start: Start) -> Generator[Row]:
+    """In this process, one after the other."""
+    if records:
+        yield from map(start(0), records)
+
+
+def left(out: Path, records: list[Record], retry_failed: bool = False) -> list[Record]:
+    """Those that have no line yet, or whose pictures are gone or changed; the failed ones too if asked."""
+    known = manifest.latest(out, records)
+
+    def settled(record: Record) -> bool:
+        one = known.get(record.id)
+        if one is None or (retry_failed and one["status"] == "failed"):
+            return False
+        return one["status"] != "done" or manifest.is_done(out, one)
+
+    return [record for record in records if not settled(record)]
+
+
+def run(
+    records: list[Record],
+    ours: list[Record],
+    rows: Generator[Row],
+    out: Path,
+    *,
+    shard: int = 0,
+    on_row: Callable[[Row], None] = lambda row: None,
+) -> Counter[str]:
+    """Notes every row as it comes, then writes manifest.jsonl. How many of `ours` have which status.
+
+    records: of all shards. rows: of those of `ours` that are left. shard: this one's number.
+    """
+    _sweep(out, ours)
+    with closing(rows):
+        for row in rows:
+            manifest.append(out, shard, row)
+            on_row(row)
+    known = manifest.merge(out, records)
+    return Counter(known[record.id]["status"] for record in ours if record.id in known)
+
+
+def _sweep(out: Path, records: list[Record]) -> None:
+    """Removes what killed runs left half-written beside the pictures."""
+    for folder in {out, *((out / path).parent for record in records for path in record.outputs)}:
+        for path in folder.glob(".*.tmp"):
+            if LEFTOVER.fullmatch(path.name) and time.time() - path.stat().st_mtime > LEFTOVER_AGE:
+                path.unlink(missing_ok=True)
