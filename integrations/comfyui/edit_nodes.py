@@ -1,0 +1,201 @@
+"""An editor of its own beside ComfyUI's models: load it, see where it would edit, edit."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from torch import Tensor, stack
+
+from . import host, tensors
+
+if TYPE_CHECKING:
+    from adaptedit.editing.pipeline import AdaptEditPipeline
+
+CATEGORY = "AdaptEdit"
+EDITOR = "ADAPTEDIT"
+_INSTRUCTION = (
+    "STRING",
+    {"multiline": True, "default": "remove the apple", "tooltip": "What to do, and with what."},
+)
+_GROW = (
+    "FLOAT",
+    {
+        "default": 0.0, "min": -4096.0, "max": 4096.0, "step": 1.0,
+        "tooltip": "Pixels to grow the region by; negative: to shrink it.",
+    },
+)  # fmt: skip
+
+
+class LoadAdaptEdit:
+    """A diffusers editing pipeline with its adapter, or the embedded `tiny`."""
+
+    CATEGORY = CATEGORY
+    DESCRIPTION = "Loads an editor and its region-aware adapter. 'tiny' is embedded and needs no GPU."
+    FUNCTION = "load"
+    RETURN_TYPES = (EDITOR,)
+    RETURN_NAMES = ("editor",)
+    OUTPUT_TOOLTIPS = ("For Predict Region and AdaptEdit.",)
+
+    @classmethod
+    def INPUT_TYPES(cls) -> dict[str, Any]:
+        return {
+            "required": {
+                "backbone": (
+                    "STRING",
+                    {
+                        "default": "tiny",
+                        "tooltip": "tiny, a folder, or a hub id of a diffusers editing pipeline.",
+                    },
+                ),
+                "adapter": (
+                    "STRING",
+                    {"default": "", "tooltip": "Its adapter: a folder or a hub id. Empty: tiny's own."},
+                ),
+            }
+        }
+
+    def load(self, backbone: str, adapter: str) -> tuple[AdaptEditPipeline]:
+        from adaptedit.editing.pipeline import AdaptEditPipeline
+
+        editor = AdaptEditPipeline.from_pretrained(backbone.strip(), adapter.strip() or None)
+        return (editor if backbone.strip() == "tiny" else editor.to(host.device()),)
+
+
+class PredictRegion:
+    """Where an instruction would edit."""
+
+    CATEGORY = CATEGORY
+    DESCRIPTION = "Finds the region that the instruction means. Change the mask as you like, then edit."
+    FUNCTION = "predict"
+    RETURN_TYPES = ("MASK",)
+    RETURN_NAMES = ("mask",)
+    OUTPUT_TOOLTIPS = ("Soft, of the picture's size: 1 = edit, above 0.5 what is meant.",)
+
+    @classmethod
+    def INPUT_TYPES(cls) -> dict[str, Any]:
+        return {
+            "required": {
+                "editor": (EDITOR, {"tooltip": "From Load AdaptEdit."}),
+                "image": ("IMAGE", {"tooltip": "The picture, or a batch of them."}),
+                "instruction": _INSTRUCTION,
+                "threshold": (
+                    "FLOAT",
+                    {
+                        "default": 0.5, "min": 0.01, "max": 0.99, "step": 0.01,
+                        "tooltip": "How sure a pixel must be; lower finds more.",
+                    },
+                ),
+                "grow": _GROW,
+            }
+        }  # fmt: skip
+
+    def predict(
+        self, editor: AdaptEditPipeline, image: Tensor, instruction: str, threshold: float, grow: float
+    ) -> tuple[Tensor]:
+        from adaptedit.editing.job import EditJob
+
+        jobs = [
+            EditJob(image=picture, instruction=instruction, threshold=threshold, grow=grow)
+            for picture in tensors.pictures(image)
+        ]
+        return (tensors.masks([job.find(editor) for job in jobs]),)
+
+
+class AdaptEdit:
+    """The edit itself."""
+
+    CATEGORY = CATEGORY
+    DESCRIPTION = "Does what the instruction says, in the mask or where it finds the place; the rest stays."
+    FUNCTION = "edit"
+    RETURN_TYPES = ("IMAGE", "MASK")
+    RETURN_NAMES = ("image", "mask")
+    OUTPUT_TOOLTIPS = (
+        "Of the input's size. Exact: every value outside the region has its bits.",
+        "Where it was edited, 1 = edit.",
+    )
+
+    @classmethod
+    def INPUT_TYPES(cls) -> dict[str, Any]:
+        return {
+            "required": {
+                "editor": (EDITOR, {"tooltip": "From Load AdaptEdit."}),
+                "image": ("IMAGE", {"tooltip": "The picture, or a batch of them."}),
+                "instruction": _INSTRUCTION,
+                "seed": (
+                    "INT",
+                    {
+                        "default": 0, "min": 0, "max": 0xFFFFFFFFFFFFFFFF, "control_after_generate": True,
+                        "tooltip": "Of the noise, the same for every picture of a batch.",
+                    },
+                ),
+                "steps": (
+                    "INT",
+                    {
+                        "default": 0, "min": 0, "max": 1000,
+                        "tooltip": "Denoising steps; 0: the editor's own number.",
+                    },
+                ),
+                "preserve": (
+                    ["exact", "latent", "soft"],
+                    {"tooltip": "Outside the region: keep the pixels, keep the latents, or neither."},
+                ),
+                "grow": _GROW,
+                "feather": (
+                    "FLOAT",
+                    {
+                        "default": -1.0, "min": -1.0, "max": 4096.0, "step": 1.0,
+                        "tooltip": "Pixels of the region's soft edge; -1: a twentieth of the region.",
+                    },
+                ),
+                "context": (
+                    "FLOAT",
+                    {
+                        "default": 2.0, "min": 1.0, "max": 64.0, "step": 0.1,
+                        "tooltip": "Side of what the editor sees over that of what may change.",
+                    },
+                ),
+            },
+            "optional": {
+                "mask": ("MASK", {"tooltip": "1 = edit; of the picture's size. Not connected: found."}),
+            },
+        }  # fmt: skip
+
+    def edit(
+        self,
+        editor: AdaptEditPipeline,
+        image: Tensor,
+        instruction: str,
+        seed: int,
+        steps: int,
+        preserve: Any,
+        grow: float,
+        feather: float,
+        context: float,
+        mask: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        from adaptedit.editing.depth import as_8bit
+        from adaptedit.editing.job import EditJob
+
+        pictures = tensors.pictures(image)
+        given = [None] * len(pictures) if mask is None else tensors.regions(mask, len(pictures))
+        jobs = [
+            EditJob(
+                image=picture,
+                instruction=instruction,
+                region=region,
+                grow=grow,
+                preserve=preserve,
+                steps=steps or None,
+                seed=seed,
+                feather=None if feather < 0 else feather,
+                context=context,
+            )
+            for picture, region in zip(pictures, given, strict=True)
+        ]
+        edited, regions = [], []
+        for index, (job, one) in enumerate(zip(jobs, image, strict=True)):
+            out = job.run(editor, on_step=host.progress(index, len(jobs)))
+            after = as_8bit(out.images[0]).convert("RGB")
+            edited.append(tensors.moved(one, job.image.rgb, after))
+            regions.append(out.regions[0])
+        return stack(edited), tensors.masks(regions)
