@@ -42,6 +42,14 @@ def main() -> None:
     draw("concrete_tiles_1", (480, 512), tiles).save(HERE / "party.jpg", quality=95)
     fruit = [("banana", None, 60, 60, 84), ("pear", None, 180, 120, 84), ("lemon", None, 70, 180, 70)]
     draw("grass_2", (256, 240), fruit).convert("RGBA").save(HERE / "lawn.png")
+    shelf = [("umbrella", None, 110, 150, 150), ("hat", None, 300, 100, 120), ("shoe", None, 310, 250, 120)]
+    draw("wood_1", (420, 340), shelf).save(HERE / "shelf.jpg", quality=92)
+    tea = [
+        ("teapot", None, 120, 130, 150),
+        ("doughnut", None, 300, 110, 110),
+        ("strawberry", None, 250, 250, 90),
+    ]
+    draw("marble_2", (400, 320), tea).save(HERE / "tea.jpg", quality=92)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,9 @@ from adaptedit.interfaces import (
     evaluate_cli,
     models_cli,
     report_cli,
+    serve_cli,
     train_cli,
+    ui_cli,
 )
 from adaptedit.interfaces.terminal import OneLineErrors
 
@@ -26,6 +28,8 @@ for command in (
     edit_cli.edit,
     edit_cli.region,
     batch_cli.batch,
+    ui_cli.ui,
+    serve_cli.serve,
     evaluate_cli.evaluate,
     report_cli.report,
     models_cli.models,

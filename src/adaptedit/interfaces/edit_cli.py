@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from adaptedit.errors import AdaptEditError
-from adaptedit.interfaces.terminal import quiet, stages
+from adaptedit.interfaces.loading import load_pipeline
+from adaptedit.interfaces.terminal import stages
 
 if TYPE_CHECKING:
     from adaptedit.editing.controls import Point
     from adaptedit.editing.job import EditJob
-    from adaptedit.editing.pipeline import AdaptEditPipeline
     from adaptedit.region import Box, Region
 
 Polarity = Literal["white", "black", "alpha"]
@@ -153,7 +153,7 @@ def edit(
         _check_outputs([*outs, *sheets], masks=[save_region])
 
         stage(f"loading {backbone}")
-        pipe = _load_pipeline(backbone, adapter)
+        pipe = load_pipeline(backbone, adapter)
         from adaptedit.editing.images import save
         from adaptedit.editing.sheet import sheet as draw_sheet
 
@@ -207,7 +207,7 @@ def region(
         _check_outputs([overlay], masks=[out])
 
         stage(f"loading {backbone}")
-        pipe = _load_pipeline(backbone, adapter)
+        pipe = load_pipeline(backbone, adapter)
         from adaptedit.editing.images import save
 
         stage("finding the region")
@@ -290,17 +290,6 @@ def _check_outputs(pictures: list[Path | None], masks: list[Path | None]) -> Non
             raise AdaptEditError(f"{path}: the folder {path.parent} does not exist; create it first")
     if len({path.resolve() for path in paths}) < len(paths):
         raise AdaptEditError("two outputs have the same name; give each its own")
-
-
-def _load_pipeline(backbone: str, adapter: str | None) -> AdaptEditPipeline:
-    """On the GPU if there is one, but for tiny, which needs none."""
-    quiet()
-    import torch
-
-    from adaptedit.editing.pipeline import AdaptEditPipeline
-
-    pipe = AdaptEditPipeline.from_pretrained(backbone, adapter)
-    return pipe.to("cuda") if backbone != "tiny" and torch.cuda.is_available() else pipe
 
 
 def _report(paths: list[Path | None], facts: str, started: float) -> None:

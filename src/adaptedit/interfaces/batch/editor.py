@@ -13,7 +13,7 @@ from adaptedit.errors import AdaptEditError, GlobalEdit, NoLocalRegion
 from adaptedit.evaluation.lines import Row
 from adaptedit.interfaces.batch import manifest
 from adaptedit.interfaces.batch.records import Record
-from adaptedit.interfaces.terminal import quiet
+from adaptedit.interfaces.loading import load_pipeline
 
 if TYPE_CHECKING:
     from adaptedit.editing.pipeline import AdaptEditPipeline
@@ -35,15 +35,10 @@ class Editor:
     adapter: str | None
 
     def __call__(self, number: int) -> Edit:
-        quiet()
+        pipe = load_pipeline(self.backbone, self.adapter, number)
         import torch
 
-        from adaptedit.editing.pipeline import AdaptEditPipeline
-
         torch.set_num_threads(1)  # sums in one order, however many cores and processes there are
-        pipe = AdaptEditPipeline.from_pretrained(self.backbone, self.adapter)
-        if self.backbone != "tiny" and torch.cuda.is_available():
-            pipe.to(f"cuda:{number % torch.cuda.device_count()}")
         return lambda record: edit(pipe, self.out, record)
 
 

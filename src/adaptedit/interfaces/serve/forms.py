@@ -1,0 +1,213 @@
+"""The form fields of both routes, checked, and the edit that they ask for."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from adaptedit.editing.crops import CONTEXT
+from adaptedit.editing.job import EditJob
+from adaptedit.interfaces.serve import pictures
+from adaptedit.interfaces.serve.answers import EditAnswer, EditedImage, RegionAnswer, RegionFacts
+from adaptedit.interfaces.serve.problems import Problem
+from adaptedit.interfaces.serve.upload import FILES, Parts
+
+if TYPE_CHECKING:
+    from adaptedit.backbones.base import OnStep
+    from adaptedit.editing.controls import Point
+    from adaptedit.editing.pipeline import AdaptEditPipeline
+    from adaptedit.region import Box
+
+F = TypeVar("F", bound="Form")
+
+# Enough for any picture; above them, work that no step ends grows without bound.
+MOST_PIXELS, MOST_CONTEXT, MOST_STEPS = 256.0, 16.0, 200
+
+Upload = Annotated[bytes, Field(strict=True)]
+Place = Annotated[str, Field(pattern=r"^[0-9]{1,6},[0-9]{1,6}(,[0-9]{1,6},[0-9]{1,6})?$")]
+Places = Annotated[list[Place], Field(max_length=32)]
+JPEG_QUALITY = {"low": 60, "medium": 80, "standard": 90, "high": 95, "xhigh": 98, "max": 100}
+
+
+class Form(BaseModel):
+    """Raises AdaptEditError and Problem where it becomes an `EditJob`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    image: Annotated[Upload, Field(description="PNG, JPEG or WebP. `image[]` is the same; one picture.")]
+    prompt: Annotated[str, Field(min_length=1, max_length=4000, description="What to do: remove the apple.")]
+    model: Annotated[str | None, Field(description="The name in /v1/models, or none.")] = None
+    user: Annotated[str | None, Field(max_length=256, description="Taken and not used.")] = None
+    threshold: Annotated[
+        float, Field(ge=0.01, le=0.99, description="How sure a pixel must be to be in the region found.")
+    ] = 0.5
+    grow: Annotated[
+        float, Field(ge=-MOST_PIXELS, le=MOST_PIXELS, description="Pixels; negative to shrink the region.")
+    ] = 0.0
+    include: Annotated[
+        Places, Field(description="`x,y`: only the part there. `left,top,right,bottom`: this box too.")
+    ] = []
+    exclude: Annotated[Places, Field(description="The same, but not the part there, and not the box.")] = []
+
+    def job(self, max_pixels: int) -> EditJob:
+        """Decodes the pictures and checks everything that needs no model."""
+        raise NotImplementedError
+
+    def answer(self, pipe: AdaptEditPipeline, on_step: OnStep, max_pixels: int) -> bytes:
+        """The JSON body."""
+        raise NotImplementedError
+
+
+class EditForm(Form):
+    mask: Annotated[
+        Upload | None, Field(description="PNG of the picture's size with an alpha channel, 0 = edit.")
+    ] = None
+    n: Annotated[int, Field(ge=1, le=10, description="Candidates, all in one region.")] = 1
+    size: Annotated[
+        str, Field(pattern=r"^(auto|[0-9]{1,6}x[0-9]{1,6})$", description="auto, or the picture's own size.")
+    ] = "auto"
+    response_format: Annotated[
+        Literal["b64_json", "url"], Field(description="Only b64_json: nothing is kept, so there is no url.")
+    ] = "b64_json"
+    output_format: pictures.OutputFormat = "png"
+    quality: Annotated[
+        Literal["auto", "low", "medium", "standard", "high", "xhigh", "max"],
+        Field(description="Of a JPEG answer; the others are lossless. auto: as the source's, or 95 of 100."),
+    ] = "auto"
+    seed: Annotated[
+        int | None, Field(ge=0, le=2**53 - 1, description="Gives the same result again; drawn where absent.")
+    ] = None
+    steps: Annotated[
+        int | None, Field(ge=1, le=MOST_STEPS, description="Denoising steps; by default the editor's own.")
+    ] = None
+    preserve: Annotated[
+        Literal["exact", "latent", "soft"],
+        Field(description="Outside the region: keep the pixels, keep the latents, or neither."),
+    ] = "exact"
+    feather: Annotated[
+        float | None,
+        Field(ge=0, le=MOST_PIXELS, description="Pixels of the soft edge; a twentieth of the region."),
+    ] = None
+    context: Annotated[
+        float,
+        Field(ge=1, le=MOST_CONTEXT, description="Side of what the editor sees over what may change."),
+    ] = CONTEXT
+
+    def job(self, max_pixels: int) -> EditJob:
+        if self.response_format == "url":
+            message = "no picture is kept here, so there is no url to give; ask for response_format b64_json"
+            raise Problem(400, "unsupported_response_format", message, param="response_format")
+        picture = pictures.read_picture(self.image, max_pixels)
+        own = f"{picture.size[0]}x{picture.size[1]}"
+        if self.size not in ("auto", own):
+            message = f"size {self.size} is not the picture's; an edit has its size: give auto or {own}"
+            raise Problem(400, "invalid_size", message, param="size")
+        pictures.check_output(picture, self.output_format)
+        mask = None if self.mask is None else pictures.read_mask(self.mask, picture.size, max_pixels)
+        return EditJob(
+            image=picture,
+            instruction=self.prompt,
+            region=mask,
+            threshold=self.threshold,
+            include=_places(self.include),
+            exclude=_places(self.exclude),
+            grow=self.grow,
+            preserve=self.preserve,
+            steps=self.steps,
+            seed=self.seed,
+            candidates=self.n,
+            feather=self.feather,
+            context=self.context,
+        )
+
+    def answer(self, pipe: AdaptEditPipeline, on_step: OnStep, max_pixels: int) -> bytes:
+        job = self.job(max_pixels)
+        region = job.find(pipe)
+        on_step(0, 1)
+        result = job.run(pipe, region, on_step=on_step)
+        for image in result.images:
+            if self.quality != "auto":
+                image.info["jpeg"] = {"quality": JPEG_QUALITY[self.quality], "subsampling": 0}
+        images = [
+            EditedImage(b64_json=pictures.encoded(image, self.output_format), seed=seed)
+            for image, seed in zip(result.images, result.seeds, strict=True)
+        ]
+        width, height = job.image.size
+        return _json(
+            EditAnswer(
+                created=int(time.time()),
+                data=images,
+                output_format=self.output_format,
+                size=f"{width}x{height}",
+                region=RegionFacts.of(region),
+            )
+        )
+
+
+class RegionForm(Form):
+    polarity: Annotated[
+        pictures.Polarity,
+        Field(description="white: grey, white = edit. alpha: 0 = edit, as /v1/images/edits takes it."),
+    ] = "white"
+
+    def job(self, max_pixels: int) -> EditJob:
+        return EditJob(
+            image=pictures.read_picture(self.image, max_pixels),
+            instruction=self.prompt,
+            threshold=self.threshold,
+            include=_places(self.include),
+            exclude=_places(self.exclude),
+            grow=self.grow,
+        )
+
+    def answer(self, pipe: AdaptEditPipeline, on_step: OnStep, max_pixels: int) -> bytes:
+        region = self.job(max_pixels).find(pipe)
+        facts = RegionFacts.of(region)
+        mask = pictures.encoded_mask(region, self.polarity)
+        return _json(RegionAnswer(created=int(time.time()), mask=mask, **facts.model_dump()))
+
+
+def parse(kind: type[F], parts: Parts) -> F:
+    """Raises Problem 400 that names the first field that is unknown, missing, twice there or wrong."""
+    fields: dict[str, Any] = {}
+    for name, values in parts.items():
+        if name not in kind.model_fields:
+            message = f"{_short(name)} is not known here; use {', '.join(kind.model_fields)}"
+            raise Problem(400, "unknown_parameter", message, param=name[:60])
+        is_file = isinstance(values[0], bytes)
+        if any(isinstance(value, bytes) != (name in FILES) for value in values):
+            wrong = "a file; give text" if is_file else "text; upload a file, no URL, path or id is read"
+            raise Problem(400, "invalid_value", f"{name} came as {wrong}", param=name)
+        several = name in ("include", "exclude")
+        if len(values) > 1 and not several:
+            raise Problem(400, "invalid_value", f"{name} came {len(values)} times; give it once", param=name)
+        fields[name] = values if several else values[0]
+    try:
+        return kind.model_validate(fields)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        name = str(first["loc"][0])
+        code = "missing_required_parameter" if first["type"] == "missing" else "invalid_value"
+        raise Problem(400, code, f"{name}: {first['msg'].lower()}", param=name) from None
+
+
+def check_model(form: Form, model: str) -> None:
+    """Raises Problem 404 where the form asks for another model than the one there is."""
+    if form.model is not None and form.model != model:
+        message = f"there is no model {_short(form.model)}; leave it out or give {model}"
+        raise Problem(404, "model_not_found", message, param="model")
+
+
+def _places(texts: Sequence[str]) -> list[Box | Point]:
+    return [tuple(int(number) for number in text.split(",")) for text in texts]  # type: ignore[misc]
+
+
+def _short(name: str) -> str:
+    return repr(name if len(name) <= 60 else f"{name[:60]}...")
+
+
+def _json(answer: BaseModel) -> bytes:
+    return answer.model_dump_json().encode()

@@ -1,0 +1,47 @@
+"""Files to take home: made when they are asked for, at the picture's own size and depth."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from adaptedit.editing.depth import Image16
+from adaptedit.editing.saving import FORMATS, WITH_16_BITS, WITHOUT_ALPHA, save
+from adaptedit.errors import AdaptEditError
+from adaptedit.interfaces.ui.session import Session
+
+Kind = Literal["picture", "png", "mask"]
+
+
+def suffix(session: Session) -> str:
+    """Of the picture's file: the format that it came in, or PNG if that cannot be written or hold it."""
+    found = Path(session.name).suffix.lower()
+    image = session.original.original
+    deep = isinstance(image, Image16)
+    kind = FORMATS[found][0] if found in FORMATS else ""
+    fits = (
+        kind in WITH_16_BITS
+        if deep
+        else not (kind in WITHOUT_ALPHA and session.original.mode in ("LA", "RGBA"))
+    )
+    return found if kind and fits else ".png"
+
+
+def write(session: Session | None, kind: Kind) -> str:
+    """The path of the file in the session's folder, where it takes the last one's place.
+
+    Raises AdaptEditError if there is no result yet.
+    """
+    if session is None or session.edit is None:
+        raise AdaptEditError("there is no result to download yet; edit the picture first")
+    folder = Path(session.folder.name)
+    for old in folder.iterdir():
+        old.unlink()
+    stem = Path(session.name).stem
+    if kind == "mask":
+        path = folder / f"{stem}-region.png"
+        session.edit.region.save(path)
+    else:
+        path = folder / f"{stem}-edited{'.png' if kind == 'png' else suffix(session)}"
+        save(session.edit.after.original, path)
+    return str(path)

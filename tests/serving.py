@@ -1,0 +1,120 @@
+"""A server in a thread, on a real socket, with fakes for models: what its tests share."""
+
+from __future__ import annotations
+
+import base64
+import io
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+import uvicorn
+from PIL import Image
+
+from adaptedit.backbones.base import Edited
+from adaptedit.editing.pipeline import AdaptEditPipeline
+from adaptedit.interfaces.serve.app import create_app
+from adaptedit.interfaces.serve.server import DrainingServer
+from adaptedit.interfaces.serve.settings import Settings
+from adaptedit.interfaces.serve.worker import Worker
+from conftest import FakeAdapter, FakeBackbone
+
+SIZE = (120, 90)
+LONG = 30.0  # seconds; only a broken test waits as long
+
+
+@dataclass
+class Served:
+    url: str
+    worker: Worker
+    server: DrainingServer
+    thread: threading.Thread
+
+    def post(self, route: str = "/v1/images/edits", **fields: Any) -> httpx.Response:
+        """Fields as text, bytes as uploads, lists as repeated fields."""
+        files = [(name, ("x.png", value)) for name, value in fields.items() if isinstance(value, bytes)]
+        data = {name: value for name, value in fields.items() if not isinstance(value, bytes)}
+        return httpx.post(self.url + route, data=data, files=files or [("no", ("", b""))], timeout=LONG)
+
+    def get(self, route: str) -> httpx.Response:
+        return httpx.get(self.url + route, timeout=LONG)
+
+
+@contextmanager
+def serving(
+    pipe: AdaptEditPipeline | Callable[[], AdaptEditPipeline], drain: float = LONG, **settings: Any
+) -> Iterator[Served]:
+    load = pipe if not isinstance(pipe, AdaptEditPipeline) else lambda: pipe
+    worker = Worker(load, settings.get("places", 32))
+    app = create_app(Settings(model="fake", **settings), worker)
+    config = uvicorn.Config(app, port=0, log_config=None, access_log=False, timeout_graceful_shutdown=5)
+    server = DrainingServer(config, worker, drain)
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    until(lambda: server.started and worker.state != "loading")
+    port = server.servers[0].sockets[0].getsockname()[1]
+    try:
+        yield Served(f"http://127.0.0.1:{port}", worker, server, thread)
+    finally:
+        server.should_exit = True
+        thread.join(LONG)
+        assert not thread.is_alive()
+
+
+def until(condition: Callable[[], object]) -> None:
+    end = time.monotonic() + LONG
+    while not condition():
+        assert time.monotonic() < end, "it never came to that"
+        time.sleep(0.005)
+
+
+class GatedBackbone(FakeBackbone):
+    """Each edit waits for `go`. edits: the prompts of those that began; ended: of those that ended."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.go = threading.Event()
+        self.edits: list[str] = []
+        self.ended: list[str] = []
+
+    def edit(self, image: Image.Image, prompt: str, *args: Any, **options: Any) -> Edited:
+        self.edits.append(prompt)
+        assert self.go.wait(LONG)
+        edited = super().edit(image, prompt, *args, **options)
+        self.ended.append(prompt)
+        return edited
+
+
+@pytest.fixture
+def gated() -> AdaptEditPipeline:
+    return AdaptEditPipeline(GatedBackbone(), FakeAdapter())  # type: ignore[arg-type]
+
+
+def noise(size: tuple[int, int] = SIZE, seed: int = 0) -> Image.Image:
+    values = np.random.default_rng(seed).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
+    return Image.fromarray(values)
+
+
+def png(image: Image.Image, **options: Any) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG", **options)
+    return buffer.getvalue()
+
+
+def decoded(b64: str) -> Image.Image:
+    image = Image.open(io.BytesIO(base64.b64decode(b64)))
+    image.load()
+    return image
+
+
+def alpha_mask(box: tuple[int, int, int, int], size: tuple[int, int] = SIZE) -> bytes:
+    """OpenAI's: transparent where to edit."""
+    mask = Image.new("RGBA", size, (255, 255, 255, 255))
+    mask.paste((0, 0, 0, 0), box)
+    return png(mask)
