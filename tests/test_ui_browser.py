@@ -16,7 +16,8 @@ import pytest
 from PIL import Image
 
 from adaptedit.editing.pipeline import AdaptEditPipeline
-from adaptedit.interfaces.ui.models import Models, load
+from adaptedit.interfaces.loading import load_pipeline
+from adaptedit.interfaces.ui.models import Models
 from adaptedit.interfaces.ui.serve import serving
 from adaptedit.region import Region
 
@@ -40,12 +41,16 @@ if not MISSING:
 
 @pytest.fixture(scope="module")
 def tiny() -> AdaptEditPipeline:
-    return load("tiny", None)
+    return load_pipeline("tiny", None)
 
 
 @pytest.fixture(scope="module")
 def address(tiny: AdaptEditPipeline) -> Iterator[str]:
-    models = Models(load=lambda backbone, adapter: tiny if backbone == "tiny" else load(backbone, adapter))
+
+    def load(backbone: str, adapter: str | None) -> AdaptEditPipeline:
+        return tiny if backbone == "tiny" else load_pipeline(backbone, adapter)
+
+    models = Models(load=load)
     with serving(models, host="127.0.0.1", port=None, share=False) as address:
         yield address
 
