@@ -78,7 +78,7 @@ def test_mistakes_are_the_clients_own_exceptions(served: Served, subtests: Subte
     good = {"image": png(noise()), "prompt": "x"}
     opaque = png(Image.new("RGB", SIZE))
     cases = {
-        "mask without alpha": ({"mask": opaque}, openai.BadRequestError, "mask", "alpha channel"),
+        "mask without alpha": ({"mask": opaque}, openai.BadRequestError, "mask", "transparent where"),
         "mask as jpeg": ({"mask": b"\xff\xd8\xff"}, openai.BadRequestError, "mask", "no PNG"),
         "small mask": ({"mask": alpha_mask(BOX, (90, 90))}, openai.BadRequestError, "mask", "90x90"),
         "nothing marked": ({"mask": alpha_mask((0, 0, 0, 0))}, openai.BadRequestError, None, "empty"),

@@ -263,11 +263,13 @@ def test_reading_stops_at_the_limit() -> None:
         body = b'--b\r\nContent-Disposition: form-data; name="image"; filename="x"\r\n\r\n'
         return {"type": "http.request", "body": body if taken == 1 else bytes(1000), "more_body": True}
 
-    scope = {"type": "http", "headers": [(b"content-type", b"multipart/form-data; boundary=b")]}
-    with pytest.raises(Problem) as caught:
-        asyncio.run(upload.read(Request(scope, receive), max_bytes=10_000, seconds=30))
-    assert caught.value.status == 413
-    assert taken == 11
+    kind = (b"content-type", b"multipart/form-data; boundary=b")
+    for declared, pieces in (([], 11), ([(b"content-length", b"10001")], 0)):
+        taken = 0
+        scope = {"type": "http", "headers": [kind, *declared]}
+        with pytest.raises(Problem) as caught:
+            asyncio.run(upload.read(Request(scope, receive), max_bytes=10_000, seconds=30))
+        assert (caught.value.status, taken) == (413, pieces)
 
 
 def test_an_upload_that_stalls_gives_its_place_back(pipe: AdaptEditPipeline) -> None:
