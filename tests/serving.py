@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -20,6 +21,7 @@ from PIL import Image
 from adaptedit.backbones.base import Edited
 from adaptedit.editing.pipeline import AdaptEditPipeline
 from adaptedit.interfaces.serve.app import create_app
+from adaptedit.interfaces.serve.observe import JsonLines
 from adaptedit.interfaces.serve.server import DrainingServer
 from adaptedit.interfaces.serve.settings import Settings
 from adaptedit.interfaces.serve.worker import Worker
@@ -118,3 +120,18 @@ def alpha_mask(box: tuple[int, int, int, int], size: tuple[int, int] = SIZE) -> 
     mask = Image.new("RGBA", size, (255, 255, 255, 255))
     mask.paste((0, 0, 0, 0), box)
     return png(mask)
+
+
+@pytest.fixture
+def log() -> Iterator[io.StringIO]:
+    """What `serve` would write to stderr."""
+    stream = io.StringIO()
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(JsonLines())
+    root = logging.getLogger()
+    level = root.level
+    root.addHandler(handler)
+    root.setLevel(logging.INFO)
+    yield stream
+    root.removeHandler(handler)
+    root.setLevel(level)

@@ -153,7 +153,12 @@ def test_backgrounds_are_held_out(monkeypatch: pytest.MonkeyPatch) -> None:
 
         class Recorded(Backgrounds):
             def __init__(
-                self, textures: list[npt.NDArray[np.uint8]], size: int, seed: int, split: str = split
+                self,
+                textures: list[npt.NDArray[np.uint8]],
+                size: int,
+                seed: int,
+                pool: int,
+                split: str = split,
             ) -> None:
                 used[split] = {
                     name for name in drawn.TEXTURES for t in textures if t is pack[f"texture/{name}"]

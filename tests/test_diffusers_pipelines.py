@@ -39,10 +39,12 @@ def name(request: pytest.FixtureRequest) -> str:
 
 
 def adapter_for(pipe: Any, *, awake: bool = True) -> AdaptEditAdapter:
-    """Its predictor is sure that the whole picture is meant."""
+    """Its predictor finds about half of the picture, in many pieces."""
     torch.manual_seed(2)
     adapter = AdaptEditAdapter.for_backbone(pipe, "small", backbone_name="random")
-    torch.nn.init.constant_(adapter.mask_predictor.head.logit.bias, 9)
+    torch.nn.init.zeros_(adapter.mask_predictor.head.logit.bias)
+    weight = adapter.mask_predictor.head.logit.weight  # SiLU features lean one way; opposite signs balance
+    weight.data[:] = 20 * (-1.0) ** torch.arange(weight.shape[1])[None, :, None, None]
     if awake:
         for block in adapter.blocks:
             torch.nn.init.normal_(block.ffn[-1].weight, std=0.5)

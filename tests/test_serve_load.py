@@ -1,4 +1,4 @@
-"""The server when much or odd things come in: limits, the queue, callers who leave, signals, the log."""
+"""The server when much or odd things come in: limits, the queue, callers who leave, signals."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import gc
 import http.client
 import io
 import json
-import logging
 import signal
 import socket
 import struct
@@ -16,27 +15,19 @@ import weakref
 import zlib
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 from starlette.requests import Request
-from typer.testing import CliRunner
 
 from adaptedit.editing.pipeline import AdaptEditPipeline
-from adaptedit.errors import AdaptEditError
-from adaptedit.interfaces import serve_cli
-from adaptedit.interfaces.cli import app as cli
-from adaptedit.interfaces.serve import keys, upload
-from adaptedit.interfaces.serve.observe import JsonLines
+from adaptedit.interfaces.serve import upload
 from adaptedit.interfaces.serve.problems import Problem
-from adaptedit.interfaces.serve.server import listen
 from adaptedit.interfaces.serve.worker import ClientGone, Worker
-from conftest import FakeAdapter, FakeBackbone
-from serving import GatedBackbone, Served, gated, noise, png, serving, until
+from serving import GatedBackbone, Served, gated, log, noise, png, serving, until
 
-__all__ = ["gated"]
+__all__ = ["gated", "log"]
 
 PICTURE = png(noise())
 
@@ -71,7 +62,7 @@ def leaving(served: Served, prompt: str, picture: bytes = PICTURE) -> socket.soc
 def test_a_full_queue_says_when_to_come_again(gated: AdaptEditPipeline, pool: ThreadPoolExecutor) -> None:
     with serving(gated, places=3) as served:
         taken = [ask(pool, served, f"taken {number}") for number in range(3)]
-        until(lambda: served.worker.taken == 3 and served.worker.waiting == 2)
+        until(lambda: edits(gated).edits and served.worker.waiting == 2)
         metrics = served.get("/metrics").text
         assert "adaptedit_queue_depth 2.0" in metrics and "adaptedit_in_flight 3.0" in metrics
         refused = served.post(image=PICTURE, prompt="one too many")
@@ -164,7 +155,7 @@ def test_a_signal_lets_what_was_taken_be_finished(
 ) -> None:
     with serving(gated) as served:
         taken = [ask(pool, served, f"taken {number}") for number in range(3)]
-        until(lambda: served.worker.waiting == 2)
+        until(lambda: edits(gated).edits and served.worker.waiting == 2)
         served.server.handle_exit(sig, None)
         refused = served.post(image=PICTURE, prompt="late")
         assert (refused.status_code, refused.json()["error"]["code"]) == (503, "not_ready")
@@ -183,13 +174,28 @@ def test_the_end_comes_when_the_time_is_over_or_at_the_second_signal(
 ) -> None:
     with serving(gated, drain=0.0 if signals == 1 else 1000.0) as served:
         taken = [ask(pool, served, f"taken {number}") for number in range(3)]
-        until(lambda: served.worker.waiting == 2)
+        until(lambda: edits(gated).edits and served.worker.waiting == 2)
         for _ in range(signals):
             served.server.handle_exit(signal.SIGTERM, None)
         assert {one.result().json()["error"]["code"] for one in taken} == {"not_ready"}
         served.server._captured_signals.clear()  # which would end the tests too
         edits(gated).go.set()
     assert len(edits(gated).edits) == 1
+
+
+def test_who_comes_to_the_queue_after_the_end_is_told(pipe: AdaptEditPipeline) -> None:
+    """An upload that was still being read when the time was over."""
+
+    async def late() -> None:
+        worker = Worker(lambda: pipe, 9)
+        worker.start()
+        worker.abandon()
+        with pytest.raises(Problem) as caught:
+            await worker.run(lambda *_: b"", gone=asyncio.Future(), seconds=30)
+        assert (caught.value.status, caught.value.code) == (503, "not_ready")
+        worker.close()
+
+    asyncio.run(late())
 
 
 def test_not_ready_until_the_model_is_there(pipe: AdaptEditPipeline) -> None:
@@ -306,96 +312,6 @@ def test_bodies_that_are_no_form(
     with serving(pipe) as served:
         answer = httpx.post(f"{served.url}/v1/regions", content=body, headers={"content-type": kind})
         assert (answer.status_code, answer.json()["error"]["code"]) == (status, code)
-
-
-@pytest.fixture
-def log() -> Iterator[io.StringIO]:
-    """What `serve` would write to stderr."""
-    stream = io.StringIO()
-    handler = logging.StreamHandler(stream)
-    handler.setFormatter(JsonLines())
-    root = logging.getLogger()
-    level = root.level
-    root.addHandler(handler)
-    root.setLevel(logging.INFO)
-    yield stream
-    root.removeHandler(handler)
-    root.setLevel(level)
-
-
-@pytest.mark.parametrize("told", [False, True])
-def test_the_log_has_lengths_and_no_words(told: bool, log: io.StringIO) -> None:
-    nothing = AdaptEditPipeline(FakeBackbone(), FakeAdapter(0.1))  # type: ignore[arg-type]
-    with serving(nothing, log_prompts=told) as served:
-        served.post(image=PICTURE, prompt="my secret wish")
-        served.get("/readyz")
-    lines = [json.loads(line) for line in log.getvalue().splitlines()]
-    (line,) = [line for line in lines if line["event"] == "request"]
-    assert line["prompt_length"] == 14 and line["size"] == [120, 90] and line["status"] == 422
-    assert line["code"] == "region_not_found" and line["image_bytes"] == len(PICTURE)
-    assert ("secret" in log.getvalue()) == told
-
-
-def test_what_nobody_foresaw_is_500_told_apart_and_survived(
-    pipe: AdaptEditPipeline, monkeypatch: pytest.MonkeyPatch, log: io.StringIO
-) -> None:
-    predict = pipe.predict_region
-
-    def broken(image: object, prompt: str, **options: object) -> object:
-        if "bad" in prompt:
-            raise RuntimeError(f"no luck with {prompt}")
-        return predict(image, prompt, **options)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(pipe, "predict_region", broken)
-    with serving(pipe) as served:
-        answer = served.post(image=PICTURE, prompt="bad secret")
-        assert (answer.status_code, answer.json()["error"]["type"]) == (500, "server_error")
-        assert answer.headers["x-request-id"] in answer.json()["error"]["message"]
-        assert answer.headers["x-request-id"] in log.getvalue()
-        assert served.post(image=PICTURE, prompt="good").status_code == 200
-        assert served.worker.taken == 0
-    assert "RuntimeError" in log.getvalue() and "broken" in log.getvalue()
-    assert "secret" not in log.getvalue() + answer.text
-
-
-def test_keys_files(tmp_path: Path) -> None:
-    file = tmp_path / "keys.txt"
-    file.write_text("# ours\n\n  one  \ntwo\n")
-    found = keys.read(file, "three")
-    for key in ("one", "two", "three"):
-        keys.check(found, f"Bearer {key}")
-    for header_value in (None, "", "Bearer", "Bearer # ours", "Basic one", "one", "Bearer ONE", "Bearer é"):
-        with pytest.raises(Problem):
-            keys.check(found, header_value)
-    file.write_text("# none\n")
-    for arguments in ((file, None), (None, " , "), (tmp_path / "missing.txt", None), (None, "")):
-        with pytest.raises(AdaptEditError):
-            keys.read(*arguments)
-    keys.check(keys.read(None, None), None)
-
-
-def test_an_editor_that_does_not_load_is_one_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Through the real server: it starts, cannot load, and ends."""
-    if "serve" not in {command.name or command.callback.__name__ for command in cli.registered_commands}:  # type: ignore
-        cli.command()(serve_cli.serve)
-    arguments = ["serve", "--port", "0", "--backbone", str(tmp_path)]
-    result = CliRunner().invoke(cli, arguments)
-    assert result.exit_code == 2
-    errors = [line for line in result.stderr.splitlines() if line.startswith("error: ")]
-    assert len(errors) == 1 and tmp_path.name in errors[0]
-
-
-def test_without_the_extra_the_message_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(__import__("sys").modules, "adaptedit.interfaces.serve.server", None)
-    with pytest.raises(AdaptEditError, match=r"adaptedit\[serve\]"):
-        serve_cli.serve()
-
-
-def test_a_port_that_is_taken_is_one_line() -> None:
-    with listen("127.0.0.1", 0) as taken:
-        port = taken.getsockname()[1]
-        with pytest.raises(AdaptEditError, match=f"port {port} .* give another"):
-            listen("127.0.0.1", port)
 
 
 def test_who_does_not_read_the_answer_keeps_the_place_for_a_while_only(

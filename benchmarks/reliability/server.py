@@ -11,7 +11,6 @@ from pathlib import Path
 import httpx
 
 LOG = Path(__file__).parents[2] / "out" / "reliability-server.log"
-COMMAND = "import typer; from adaptedit.interfaces.serve_cli import serve; typer.run(serve)"
 
 
 class Server:
@@ -19,7 +18,7 @@ class Server:
 
     def __init__(self, *options: str) -> None:
         LOG.parent.mkdir(exist_ok=True)
-        command = [sys.executable, "-c", COMMAND, "--port", "0", *options]
+        command = [sys.executable, "-m", "adaptedit.interfaces.cli", "serve", "--port", "0", *options]
         with LOG.open("wb") as file:
             self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=file, text=True)
         assert self.process.stdout is not None

@@ -5,16 +5,14 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from adaptedit.errors import AdaptEditError
 from adaptedit.interfaces.edit_cli import AdapterName, BackboneName
+from adaptedit.interfaces.loading import load_pipeline
 from adaptedit.interfaces.terminal import quiet
-
-if TYPE_CHECKING:
-    from adaptedit.editing.pipeline import AdaptEditPipeline
 
 LIMITS = "Limits"
 LOCAL = ("127.0.0.1", "localhost", "::1")
@@ -80,14 +78,4 @@ def serve(
     listener = listen(host, port)
     typer.echo(f"http://{f'[{host}]' if ':' in host else host}:{listener.getsockname()[1]}/docs")
     sys.stdout.flush()
-    run(settings, lambda: _load(backbone, adapter), listener, drain=drain)
-
-
-def _load(backbone: str, adapter: str | None) -> AdaptEditPipeline:
-    """On the GPU if there is one, but for tiny, which needs none."""
-    import torch
-
-    from adaptedit.editing.pipeline import AdaptEditPipeline
-
-    pipe = AdaptEditPipeline.from_pretrained(backbone, adapter)
-    return pipe.to("cuda") if backbone != "tiny" and torch.cuda.is_available() else pipe
+    run(settings, lambda: load_pipeline(backbone, adapter), listener, drain=drain)

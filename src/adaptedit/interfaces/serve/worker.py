@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from threading import Event
 from typing import TYPE_CHECKING, Any
 
-from adaptedit.interfaces.serve.problems import busy
+from adaptedit.interfaces.serve.problems import Problem, busy
 
 if TYPE_CHECKING:
     from adaptedit.backbones.base import OnStep
@@ -60,6 +60,7 @@ class Worker:
         self.taken = 0
         self.draining = False
         self.working = False
+        self.ended = False
         self.failure: Exception | None = None
         self._load = load
         self._pipe: AdaptEditPipeline | None = None
@@ -107,6 +108,8 @@ class Worker:
         Raises ClientGone; Problem 503 if it takes too long or the server has to stop. A job that nobody
         wants any more never starts, or stops after the step that runs.
         """
+        if self.ended:
+            raise _stopping()
         order = _Order(work)
         order.future = asyncio.wrap_future(self._thread.submit(self._run, order))
         self._orders.add(order)
@@ -118,13 +121,14 @@ class Worker:
             if order.future not in done:
                 raise ClientGone
             if order.future.cancelled():
-                raise busy(503, "not_ready", "the server had to stop before this was done", 5)
+                raise _stopping()
             return order.future.result()
         finally:
             self._drop(order)
 
     def abandon(self) -> None:
-        """Nothing that is queued or running is waited for any longer."""
+        """Nothing is waited for any longer, queued, running or still to come."""
+        self.ended = True
         for order in list(self._orders):
             self._drop(order)
 
@@ -159,6 +163,10 @@ class Worker:
             worked = time.monotonic() - order.started
             self._pace += 0.2 * (worked - self._pace)
         return Done(body, order.started - order.made, worked)
+
+
+def _stopping() -> Problem:
+    return busy(503, "not_ready", "the server had to stop before this was done", 5)
 
 
 def _check(order: _Order) -> None:
