@@ -16,8 +16,8 @@ from PIL import Image
 
 from adaptedit.data.render.board import board
 from adaptedit.data.render.denoise import denoise
-from adaptedit.data.render.extra import mitsuba
 from adaptedit.data.render.obj import box_mapped, read_ply, write_ply
+from adaptedit.data.render.scalar import mitsuba
 from adaptedit.data.render.scene import Scene, Thing
 from adaptedit.data.render.surfaces import COLOURS, METALS, SURFACES, picture
 

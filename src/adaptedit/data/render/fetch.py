@@ -25,9 +25,9 @@ import numpy.typing as npt
 from PIL import Image
 from scipy import ndimage
 
-from adaptedit.data.render.extra import mitsuba
 from adaptedit.data.render.models import LIBRARIES, chosen, render_folder
 from adaptedit.data.render.obj import Part, read_obj, without_twins, write_ply
+from adaptedit.data.render.scalar import mitsuba
 from adaptedit.errors import AdaptEditError
 
 FURNITURE = "sweethome3d-furniture"

@@ -21,9 +21,9 @@ import numpy.typing as npt
 from PIL import Image
 
 from adaptedit.data.render import VERSION
-from adaptedit.data.render.extra import needed
 from adaptedit.data.render.sessions import Sessions, Turn
 from adaptedit.errors import AdaptEditError
+from adaptedit.extras import needed
 from adaptedit.files import write_atomically
 
 PICTURES = ("source_img", "mask_img", "target_img")
@@ -87,7 +87,7 @@ def parse_shard(text: str) -> tuple[int, int]:
 
 def encoded(turns: list[Turn], job: Job) -> bytes:
     """One parquet file, with the hub's description of its features."""
-    pa, parquet = needed("pyarrow"), needed("pyarrow.parquet")
+    pa, parquet = needed("pyarrow", "rendering", "render"), needed("pyarrow.parquet", "rendering", "render")
     image = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
     rows = [_row(turn, job) for turn in turns]
     types = {name: pa.string() for name in TEXTS} | {name: image for name in PICTURES}

@@ -9,7 +9,7 @@ from typing import Any
 from PIL import Image, UnidentifiedImageError
 
 from adaptedit.errors import AdaptEditError
-from adaptedit.evaluation.benchmarks.extra import needed
+from adaptedit.extras import needed
 from adaptedit.files import upright
 
 Row = dict[str, Any]
