@@ -18,7 +18,7 @@ from PIL import Image
 import tiny_pipelines
 from adaptedit.adapter.model import AdaptEditAdapter
 from adaptedit.editing.pipeline import AdaptEditPipeline
-from adaptedit.errors import AdaptEditError, GlobalEdit
+from adaptedit.errors import AdaptEditError, GlobalEdit, RegionNotFound
 from adaptedit.region import Region
 from test_diffusers_pipelines import adapter_for, picture, same, seed
 from tiny_pipelines import AREA, build
@@ -128,10 +128,15 @@ def test_several_pictures_and_candidates(pipe: Any) -> None:
         pipe([picture(), other], PROMPT, white(LEFT))
 
 
-def test_without_a_mask_the_region_is_found_or_refused(pipe: Any) -> None:
-    with pytest.raises(GlobalEdit):  # this predictor is sure of everything
+@pytest.mark.parametrize(("probability", "refused"), [(0.9, GlobalEdit), (0.1, RegionNotFound)])
+def test_without_a_mask_the_region_is_found_or_refused(
+    pipe: Any, monkeypatch: pytest.MonkeyPatch, probability: float, refused: type[AdaptEditError]
+) -> None:
+    everywhere = torch.full((1, 96, 96), probability)
+    monkeypatch.setattr(AdaptEditAdapter, "predict_region", lambda self, states, guide: everywhere)
+    with pytest.raises(refused):
         pipe(picture(), PROMPT, num_inference_steps=1)
-    with pytest.raises(GlobalEdit):
+    with pytest.raises(refused):
         pipe.predict_region(picture(), PROMPT)
 
 
