@@ -12,12 +12,14 @@ import numpy.typing as npt
 import pytest
 
 import drawn
-from adaptedit.data import assets, nouns, phrases, synthetic
-from adaptedit.data.backgrounds import Backgrounds
+from adaptedit.data import assets, looks, nouns, phrases, synthetic
+from adaptedit.data.backgrounds import Backgrounds, Places
 from adaptedit.data.colours import COLOURS, recolour
+from adaptedit.data.lights import LIGHTS, relit
+from adaptedit.data.scene import Placed, beside, lay_out, refer
 from adaptedit.data.schema import EditSample
 from adaptedit.data.sprites import Sprites
-from adaptedit.data.synthetic import SIZE, SPLITS, Placed, SyntheticPairs
+from adaptedit.data.synthetic import SPLITS, SyntheticPairs
 from adaptedit.errors import AdaptEditError
 
 COUNT = 300
@@ -52,8 +54,40 @@ def test_every_kind_changes_something_inside_its_mask(samples: dict[str, list[Ed
     assert {s.kind for s in samples["train"]} == set(phrases.KINDS)
     for sample in samples["train"]:
         changed = (sample.source != sample.target).any(-1)
-        assert changed[sample.mask >= 128].mean() > 0.5, sample.instruction
-        assert sample.mask.max() == 255 and sample.mask.mean() < 128
+        assert changed[sample.mask >= 128].mean() > 0.1, sample.instruction
+        assert sample.mask.max() == 255
+        assert (sample.mask.min() == 255) == (sample.kind in ("style", "global"))
+
+
+@pytest.mark.parametrize("split", ["train", "phrasings"])
+def test_an_idle_instruction_changes_nothing(pairs: dict[str, SyntheticPairs], split: str) -> None:
+    rng = np.random.default_rng(0)
+    said = set()
+    for _ in range(60):
+        sample = pairs[split].draw(rng, synthetic.IDLE)
+        assert (sample.source == sample.target).all() and sample.mask.max() == 0
+        said.add(sample.instruction)
+    assert said & set(pairs[split].idle) and said - set(pairs[split].idle)
+
+
+def test_some_pictures_have_no_colour(samples: dict[str, list[EditSample]]) -> None:
+    grey = [s for s in samples["train"] if (s.source == s.source[..., :1]).all()]
+    assert grey
+    for sample in grey:
+        assert (sample.target == sample.target[..., :1]).all()
+        assert not set(sample.instruction.split()) & set(COLOURS) - {"orange"}, sample.instruction
+
+
+def test_without_jitter_the_instruction_says_where(pairs: dict[str, SyntheticPairs]) -> None:
+    def spread(pairs: SyntheticPairs) -> int:
+        rng = np.random.default_rng(1)
+        return len({pairs._free_place(rng, [])[0] for _ in range(100)})
+
+    assert (
+        spread(pairs["train"])
+        <= len(phrases.CELLS)
+        < spread(SyntheticPairs("train", drawn.pack(), pool=1, jitter=0.05))
+    )
 
 
 def test_the_mask_covers_every_changed_pixel(samples: dict[str, list[EditSample]]) -> None:
@@ -84,14 +118,34 @@ def test_labels_name_the_noun_in_front(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("templates", [phrases.TRAIN, phrases.HELD_OUT], ids=["train", "held out"])
 def test_templates_fill_completely(templates: dict[str, tuple[str, ...]]) -> None:
-    assert set(templates) == set(phrases.KINDS)
-    for kind, ones in templates.items():
-        for template in ones:
-            text = phrases.fill(template, x="red apple", y="orange pear", c="blue", p="at the top")
-            assert not re.search(r"[{}]|  |\bno the\b|\ba [aeiou]|\ban [^aeiou]", text), text
-            assert ("red apple" in text) == (kind != "add")
-            assert ("an orange pear" in text) == (kind in ("add", "replace"))
-            assert ("blue" in text) == (kind == "recolour") and ("at the top" in text) == (kind == "add")
+    assert set(templates) == set(phrases.KINDS) | {"pattern", "place"}
+    slots = {"x": "the red apple", "y": "an orange pear", "c": "blue", "p": "at the top", "m": "striped"}
+    slots |= {"w": "EXIT", "v": "STOP", "s": "a comic", "g": "at night"}
+    for template in (template for ones in templates.values() for template in ones):
+        text = phrases.fill(template, **slots)
+        assert not re.search(r"[{}]|  |\bno (more )?the\b", text), text
+        for slot, words in slots.items():
+            assert (f"{{{slot}}}" in template) == (words.removeprefix("the ") in text), text
+
+
+def test_a_slot_may_be_empty() -> None:
+    for template in phrases.TRAIN["add"]:
+        assert not re.search(r"^\W|  | ,|,$", phrases.fill(template, y="a pear", p="")), template
+
+
+@pytest.mark.parametrize("words", ["both cats", "all the cats", "the two cats"])
+def test_a_number_of_things_goes_without_its_article_after_no(words: str) -> None:
+    assert phrases.fill("there should be no {x}", x=words) == "there should be no cats"
+    assert phrases.fill("remove {x}", x=words) == f"remove {words}"
+
+
+@pytest.mark.parametrize(
+    ("name", "plural"),
+    [("cup of coffee", "cups of coffee"), ("loaf of bread", "loaves of bread"), ("torch", "torches"),
+     ("cherry", "cherries"), ("toy", "toys"), ("fish", "fish"), ("box", "boxes")],
+)  # fmt: skip
+def test_plurals(name: str, plural: str) -> None:
+    assert nouns.Noun(name, "").plural == plural
 
 
 def test_instructions_are_whole_sentences(samples: dict[str, list[EditSample]]) -> None:
@@ -99,36 +153,68 @@ def test_instructions_are_whole_sentences(samples: dict[str, list[EditSample]]) 
         assert not re.search(r"[{}]|  |\bno the\b|\bNone\b", sample.instruction), sample.instruction
 
 
-def names(placed: Placed) -> set[str]:
-    """All that the object may be called."""
-    called = {placed.noun.name, f"{placed.shown_colour} {placed.noun.name}"}
-    cell = min(phrases.CELLS, key=lambda c: np.hypot(c[0] * SIZE - placed.x, c[1] * SIZE - placed.y))
-    return called | {f"{words} {place}" for words in called for place in phrases.CELLS[cell]}
+def lies(it: Placed, other: Placed, relation: str) -> bool:
+    """Whether it lies there, and more along that way than across."""
+    right, down = it.x - other.x, it.y - other.y
+    along = {"to the left of": -right, "to the right of": right, "above": -down, "below": down}[relation]
+    return along > abs(down if relation.startswith("to") else right)
 
 
-def test_a_reference_fits_one_object_only() -> None:
-    twins = 0
+def fitting(words: str, objects: list[Placed]) -> list[int]:
+    """The objects that the words can mean, read apart by this test's own grammar."""
+    names = "|".join(name for o in objects for name in (o.noun.name, *o.noun.also))
+    relations = "to the left of|to the right of|above|below"
+    match = re.fullmatch(
+        rf'the (?:(?P<colour>\w+) )?(?P<noun>{names})(?: that says "(?P<word>\w+)")?'
+        rf"(?: (?P<relation>{relations}) the (?P<other>{names})| (?P<place>.+))?",
+        words,
+    )
+    assert match, words
+    found = []
+    for index, it in enumerate(objects):
+        others = [o for o in objects if match["other"] in (o.noun.name, *o.noun.also)]
+        ok = match["noun"] in (it.noun.name, *it.noun.also)
+        ok &= not match["colour"] or it.colour == match["colour"]
+        ok &= not match["word"] or it.word == match["word"]
+        ok &= not match["place"] or match["place"] in phrases.CELLS[it.cell]
+        ok &= not match["other"] or (len(others) == 1 and lies(it, others[0], match["relation"]))
+        found += [index] * bool(ok)
+    return found
 
-    class Recorded(SyntheticPairs):
-        def _refer(self, rng: np.random.Generator, objects: list[Placed], index: int) -> str | None:
-            nonlocal twins
-            words = super()._refer(rng, objects, index)
-            if words is not None:
-                assert words in names(objects[index])
-                others = objects[:index] + objects[index + 1 :]
-                assert not any(words in names(other) for other in others), (words, objects)
-                twins += any(other.noun is objects[index].noun for other in others)
-            return words
 
-    for _ in islice(Recorded("train", drawn.pack()).stream(3), COUNT):
-        pass
-    assert twins > 20  # the promise was put to the test
+def test_a_reference_fits_one_object_only(pairs: dict[str, SyntheticPairs]) -> None:
+    rng, twins, related = np.random.default_rng(3), 0, 0
+    for _ in range(4 * COUNT):
+        objects = lay_out(rng, pairs["train"].nouns)
+        index = int(rng.integers(len(objects)))
+        words = refer(rng, objects, index)
+        if words is not None:
+            assert fitting(words, objects) == [index], (words, objects)
+            twins += sum(o.noun is objects[index].noun for o in objects) > 1
+            related += any(f" {name} the " in words for name in ("of", "above", "below"))
+    assert twins > 50 and related > 50  # the promise was put to the test
+
+
+def test_a_place_beside_something_is_free(pairs: dict[str, SyntheticPairs]) -> None:
+    rng, found = np.random.default_rng(4), 0
+    for _ in range(COUNT):
+        objects = lay_out(rng, pairs["train"].nouns)
+        if place := beside(rng, objects, 44):
+            new = Placed(nouns.Noun("new", ""), None, *place[0], 44)
+            assert fitting(f"the new {place[1]}", [*objects, new]) == [len(objects)], place
+            found += 1
+    assert found > 50
 
 
 # -- splits --------------------------------------------------------------------------------------------
 
 
-def fits(instruction: str, templates: tuple[str, ...]) -> bool:
+MANY = {"material": ("material", "pattern"), "background": ("background", "place")}
+
+
+def fits(instruction: str, spoken: dict[str, tuple[str, ...]], kind: str) -> bool:
+    templates = [template for phrasing in MANY.get(kind, (kind,)) for template in spoken[phrasing]]
+    templates += [phrases.fill(template, y="{y}", p="") for template in templates if kind == "add"]
     patterns = (re.sub(r"\\{\w\\}", "(.+)", re.escape(template)) for template in templates)
     return any(re.fullmatch(pattern, instruction) for pattern in patterns)
 
@@ -143,8 +229,8 @@ def test_a_split_draws_from_its_own_nouns_and_templates(pairs: dict[str, Synthet
     assert set(pairs[split].nouns) <= set(own)
     for sample in islice(pairs[split].stream(11), 100):
         assert not foreign.search(sample.instruction), sample.instruction
-        assert fits(sample.instruction, spoken[sample.kind]), sample.instruction
-        assert not fits(sample.instruction, unspoken[sample.kind]), sample.instruction
+        assert fits(sample.instruction, spoken, sample.kind), sample.instruction
+        assert not fits(sample.instruction, unspoken, sample.kind), sample.instruction
 
 
 def test_backgrounds_are_held_out(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -177,17 +263,41 @@ def test_backgrounds_are_held_out(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_no_noun_or_phrase_is_on_both_sides() -> None:
     assert not {n.name for n in nouns.TRAIN} & {n.name for n in nouns.HELD_OUT}
-    assert all(not set(phrases.TRAIN[kind]) & set(phrases.HELD_OUT[kind]) for kind in phrases.KINDS)
+    assert all(not set(phrases.TRAIN[kind]) & set(phrases.HELD_OUT[kind]) for kind in phrases.TRAIN)
+    assert not set(phrases.IDLE["train"]) & set(phrases.IDLE["held out"])
+
+
+def test_a_name_means_one_noun() -> None:
+    names = [name for noun in nouns.TRAIN + nouns.HELD_OUT for name in (noun.name, *noun.also)]
+    assert len(set(names)) == len(names) and len(nouns.TRAIN) >= 150
 
 
 # -- colours -------------------------------------------------------------------------------------------
 
 
 def test_recolouring_keeps_outline_and_shadow() -> None:
-    sprites = Sprites({"apple": drawn.pack()["object/apple"]})
-    own, blue = sprites.get("apple", None, 40), sprites.get("apple", "blue", 40)
-    assert (own.alpha == blue.alpha).all() and (own.shadow == blue.shadow).all()
-    assert (own.colour != blue.colour).any()
+    textures = {name.removeprefix("texture/"): a for name, a in drawn.pack().items() if "texture" in name}
+    sprites = Sprites({"apple": drawn.pack()["object/apple"]}, textures)
+    own = sprites.get("apple", None, 40)
+    looks = [sprites.get("apple", look, 40) for look in ("blue", "gold", "wood", "striped")]
+    for other in looks:
+        assert (own.alpha == other.alpha).all() and (own.shadow == other.shadow).all()
+    assert len({sprite.colour.tobytes() for sprite in [own, *looks]}) == 5
+
+
+def test_every_look_and_light_can_be_drawn() -> None:
+    names = (*assets.TRAIN_TEXTURES, *assets.HELD_OUT_TEXTURES)
+    textures = {name: drawn.pack()["texture/wood_1"] for name in names}
+    rgb = drawn.pack()["object/apple"][..., :3].astype(np.float32) / 255
+    seen = {looks.look(rgb, name, textures).tobytes() for name in looks.MATERIALS + looks.PATTERNS}
+    assert (
+        len(seen) >= len(looks.MATERIALS + looks.PATTERNS) - 2
+    )  # stone, wood and brick share one texture here
+    picture = np.asarray(rgb * 255, np.uint8)
+    assert all((relit(picture, name) != picture).any() for name in LIGHTS)
+    places = Places(textures, 32)
+    for name in places.names:
+        assert places.picture(name).shape == (32, 32, 3) and places.picture(name).min() >= 0
 
 
 @pytest.mark.parametrize("name", COLOURS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +16,7 @@ from transformers.utils import logging as transformers_logging
 from adaptedit.backbones.base import Backbone
 from adaptedit.backbones.tiny import backbone as tiny
 from adaptedit.backbones.tiny import text
-from adaptedit.backbones.tiny.backbone import TinyBackbone, dit_config, load, save_part
+from adaptedit.backbones.tiny.backbone import TinyBackbone, dit_config, load, matte_pixels, save_part
 from adaptedit.backbones.tiny.codec import BlockDCT
 from adaptedit.backbones.tiny.encoder import EncoderConfig, VLEncoder
 from adaptedit.backbones.tiny.text import MAX_TOKENS, TextEncoder
@@ -142,9 +143,34 @@ def test_one_step_from_noise_lands_on_the_predicted_picture(backbone: TinyBackbo
     source, noise = backbone.encode_image(pixels), torch.randn(1, 64, backbone.codec.token_channels)
     states, t = backbone.encode_prompt(pixels, SENTENCES[:1]), torch.ones(1)
     landed = noise - backbone.velocity(noise, source, states, t)
-    change = backbone.predict_change(noise, source, states, t)
-    assert change.abs().max() > 1e-3
-    assert torch.allclose(landed, source + change, atol=1e-5)
+    target = backbone.predict_target(noise, source, states, t)
+    assert (target - source).abs().max() > 1e-3
+    assert torch.allclose(landed, target, atol=1e-5)
+
+
+def test_a_matte_of_one_takes_the_source_away(backbone: TinyBackbone) -> None:
+    editor = copy.deepcopy(backbone)
+    head = editor.transformer.proj_out
+    torch.nn.init.zeros_(head.weight)
+    torch.nn.init.zeros_(head.bias)
+    pixels = pictures(1)
+    source, states, t = (
+        editor.encode_image(pixels),
+        editor.encode_prompt(pixels, SENTENCES[:1]),
+        torch.ones(1),
+    )
+    kept = editor.predict_target(torch.randn_like(source), source, states, t)
+    assert torch.allclose(kept, source, atol=1e-5)
+    head.bias.data.reshape(4, -1)[:, editor.codec.channels :] = 20.0
+    grey = editor.predict_target(torch.randn_like(source), source, states, t)
+    assert torch.allclose(editor.decode_latents(grey), torch.full_like(pixels, 0.5), atol=1e-4)
+
+
+def test_matte_values_lie_where_their_pixels_are() -> None:
+    matte = torch.zeros(1, 64, 4, 16)
+    matte[0, 8 * 2 + 3, 1, 4 * 1 + 2] = 9.0  # token (2, 3), block (0, 1), cell (1, 2)
+    where = matte_pixels(matte, (8, 8))[0, 0].argmax().item()
+    assert divmod(where, 128)[0] // 2 == (16 * 2 + 0 + 2) // 2 and where % 128 // 2 == (16 * 3 + 8 + 4) // 2
 
 
 def test_a_batch_of_short_and_long_sentences_equals_one_at_a_time(backbone: TinyBackbone) -> None:
@@ -152,11 +178,11 @@ def test_a_batch_of_short_and_long_sentences_equals_one_at_a_time(backbone: Tiny
     source = backbone.encode_image(pixels)
     latents = torch.randn(source.shape, generator=generator)
     timestep = torch.tensor([0.9, 0.4])
-    together = backbone.predict_change(latents, source, backbone.encode_prompt(pixels, SENTENCES), timestep)
+    together = backbone.predict_target(latents, source, backbone.encode_prompt(pixels, SENTENCES), timestep)
     for i in range(2):
         one = slice(i, i + 1)
         states = backbone.encode_prompt(pixels[one], SENTENCES[one])
-        alone = backbone.predict_change(latents[one], source[one], states, timestep[one])
+        alone = backbone.predict_target(latents[one], source[one], states, timestep[one])
         assert torch.allclose(together[one], alone, atol=1e-4)
 
 

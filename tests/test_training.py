@@ -53,7 +53,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runs]:
     with pytest.MonkeyPatch.context() as patch:  # what is slow to make is made once
         patch.setattr(tiny, "TextEncoder", lambda: text)
         patch.setattr(encoder_stage, "TextEncoder", lambda: text)
-        patch.setattr(run, "SyntheticPairs", lambda split, pack: pairs)
+        patch.setattr(run, "SyntheticPairs", lambda split, pack, jitter: pairs)
         for stage in STAGES:
             run_stage(stage, "debug", made.folder, assets_folder=made.assets)
         yield made

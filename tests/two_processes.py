@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
-import torch.distributed as dist
 from torch import Tensor, nn
 
+from adaptedit.training.processes import join, leave
 from adaptedit.training.trainer import TrainConfig, Trainer
 
 CONFIG = TrainConfig(steps=3, batch=1, lr=1e-2, warmup=1, log_every=1, save_every=3, bf16=False)
@@ -25,8 +25,7 @@ def loss_of(modules: nn.Module, step: int, rank: int) -> Tensor:
 
 
 def work(rank: int, folder: Path) -> None:
-    torch.set_num_threads(1)
-    dist.init_process_group("gloo", f"file://{folder / 'meeting'}", rank=rank, world_size=2)
+    join(rank, 2, f"file://{folder / 'meeting'}")
     modules = model()
     Trainer(modules, lambda step: (loss_of(modules, step, rank), {}), CONFIG, folder).run()
-    dist.destroy_process_group()
+    leave()

@@ -14,6 +14,7 @@ from torch.distributed.tensor import DTensor
 
 import zoo
 from adaptedit.adapter.model import AdaptEditAdapter
+from adaptedit.training.processes import join, leave
 from zoo import Case, H, W
 
 Gradients = dict[str, Tensor]
@@ -51,14 +52,9 @@ def gradients(both: Both) -> Gradients:
     return {key: grad.full_tensor() if isinstance(grad, DTensor) else grad for key, grad in grads.items()}
 
 
-def _meet(rank: int, folder: Path) -> None:
-    torch.set_num_threads(1)
-    dist.init_process_group("gloo", f"file://{folder / 'meeting'}", rank=rank, world_size=2)
-
-
 def fsdp(rank: int, folder: Path, names: list[str]) -> None:
     """Both processes see the whole batch, so their mean gradient is one process's gradient."""
-    _meet(rank, folder)
+    join(rank, 2, f"file://{folder / 'meeting'}")
     grads = {}
     for name in names:
         for first in ("adapter", "feature"):
@@ -79,12 +75,12 @@ def fsdp(rank: int, folder: Path, names: list[str]) -> None:
     if rank == 0:
         torch.save(grads, folder / "gradients.pt")
     dist.barrier()
-    dist.destroy_process_group()
+    leave()
 
 
 def context_parallel(rank: int, folder: Path, names: list[str]) -> None:
     """By diffusers' own `enable_parallelism`; the text's length is odd, so the shares are not equal."""
-    _meet(rank, folder)
+    join(rank, 2, f"file://{folder / 'meeting'}")
     torch.accelerator.device_count = lambda: (
         1
     )  # diffusers divides by it, and a machine without a GPU has none
@@ -98,4 +94,4 @@ def context_parallel(rank: int, folder: Path, names: list[str]) -> None:
             outputs[name] = both(case.inputs, region(case.batch))
     torch.save(outputs, folder / f"{rank}.pt")
     dist.barrier()
-    dist.destroy_process_group()
+    leave()

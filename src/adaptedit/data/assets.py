@@ -105,7 +105,7 @@ def _download(command: list[str], folder: Path, pattern: str) -> Path:
 
 
 def _objects(archive: Path) -> dict[str, npt.NDArray[np.uint8]]:
-    wanted = {f"package/assets/{noun.emoji}.webp": noun.name for noun in TRAIN + HELD_OUT}
+    wanted = {f"package/assets/{noun.emoji}.webp": noun.name for noun in TRAIN + HELD_OUT if noun.emoji}
     objects = {}
     with tarfile.open(archive) as tar:
         for member in tar:

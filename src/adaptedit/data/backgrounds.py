@@ -1,10 +1,13 @@
-"""Varied backgrounds: packed textures, walls with floors, gradients, stripes, checks and soft noise."""
+"""Varied backgrounds: packed textures, walls with floors, gradients, stripes, checks and soft noise; and
+those that an instruction can name, which always look the same."""
 
 from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
+
+from adaptedit.data.colours import COLOURS
 
 Pixels = npt.NDArray[np.float32]
 
@@ -38,6 +41,49 @@ class Backgrounds:
             picture = picture[:, ::-1]
         gain = (rng.uniform(0.85, 1.1) * rng.uniform(0.95, 1.05, 3) / 255).astype(np.float32)
         return np.asarray(np.minimum(picture * gain, np.float32(1)), np.float32)
+
+
+_NAMED = {  # as an instruction says it -> texture
+    "a brick wall": "brick_wall_1",
+    "wooden planks": "wood_planks_1",
+    "a wooden table": "wood_1",
+    "grass": "grass_1",
+    "a lawn": "grass_1",
+    "marble": "marble_1",
+    "concrete": "concrete_1",
+    "water": "water_1",
+    "rock": "rock_1",
+    "cardboard": "cardboard_1",
+    "white tiles": "floor_tiles_white",
+    "asphalt": "asphalt_1",
+    "a metal grill": "metal_grill_1",
+}
+
+
+class Places:
+    """The backgrounds that an instruction can name: some textures, plain colours, stripes and checks."""
+
+    def __init__(self, textures: dict[str, npt.NDArray[np.uint8]], size: int) -> None:
+        self._textures, self._size = textures, size
+        self.names = [name for name, texture in _NAMED.items() if texture in textures]
+        self.names += [f"{words} {colour} background" for colour in COLOURS for words in ("a", "a plain")]
+        self.names += [f"{colour} {pattern}" for colour in COLOURS for pattern in ("stripes", "checks")]
+
+    def picture(self, name: str) -> Pixels:
+        """(size, size, 3) float32 in [0, 1]."""
+        if name in _NAMED:
+            texture = Image.fromarray(self._textures[_NAMED[name]])
+            sized = texture.resize((self._size, self._size), Image.Resampling.LANCZOS)
+            return np.asarray(np.asarray(sized) / 255, np.float32)
+        y, x = np.mgrid[: self._size, : self._size].astype(np.float32) / self._size
+        if name.endswith("background"):
+            colour, pale = name.split()[-2], np.zeros_like(x, bool)
+        else:
+            colour, pattern = name.split()
+            pale = x * 8 % 2 < 1 if pattern == "stripes" else (x * 8 // 1 + y * 8 // 1) % 2 < 1
+        base = 0.9 * np.array(COLOURS[colour], np.float32)
+        lit = base * (1.05 - 0.15 * y)[..., None]
+        return np.asarray(np.where(pale[..., None], 0.45 + 0.55 * lit, lit), np.float32)
 
 
 def _colour(rng: np.random.Generator) -> Pixels:

@@ -21,6 +21,11 @@ COLOURS: dict[str, tuple[float, float, float]] = {
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 
 
+def luma(rgb: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """(H, W, 3) -> (H, W)."""
+    return rgb @ _LUMA
+
+
 def recolour(rgb: npt.NDArray[np.float32], name: str) -> npt.NDArray[np.float32]:
     """Give a sprite (H, W, 3) in [0, 1] a named colour, keeping its shading.
 
@@ -28,8 +33,8 @@ def recolour(rgb: npt.NDArray[np.float32], name: str) -> npt.NDArray[np.float32]
     lightened or darkened by it (our choice: it reads well on glossy renders and is a fixed function of
     picture and name).
     """
-    luma = rgb @ _LUMA
-    shade = (luma - np.median(luma[luma > 0.02]) if (luma > 0.02).any() else luma)[..., None] * 0.85
+    bright = luma(rgb)
+    shade = (bright - np.median(bright[bright > 0.02]) if (bright > 0.02).any() else bright)[..., None] * 0.85
     base = np.array(COLOURS[name], np.float32)
     lighter = base + np.maximum(shade, 0) * (1.0 - base)
     darker = lighter + np.minimum(shade, 0) * (0.35 + 0.65 * base)

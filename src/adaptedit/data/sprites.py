@@ -1,17 +1,21 @@
-"""Objects ready to be laid on a scene: any noun, colour and size, with its soft shadow, cached."""
+"""Objects ready to be laid on a scene: any noun, look and size, with its soft shadow, cached."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageFilter
 
-from adaptedit.data.colours import recolour
+from adaptedit.data import looks
+from adaptedit.data.signs import sign
 
 Pixels = npt.NDArray[np.float32]
+Picture = npt.NDArray[np.uint8]
 
+_SIDE = 96  # pixels, longest side of a picture before it is sized
 _PAD = 8  # pixels around a sprite, room for its shadow
 _SHADOW = 0.42  # strongest darkening
 
@@ -26,35 +30,28 @@ class Sprite:
 
 
 class Sprites:
-    """Sprites by (noun, colour, size); `objects` maps a noun to its RGBA picture (h, w, 4) uint8.
+    """Sprites by noun, look and size.
 
-    scale: of the scene over its usual 128 pixels, for the shadows.
+    objects: nouns and their RGBA pictures (h, w, 4) uint8; a sign is drawn. textures: for the looks that need
+    one. scale: of the scene over its usual 128 pixels, for the shadows.
     """
 
-    def __init__(self, objects: dict[str, npt.NDArray[np.uint8]], scale: int = 1) -> None:
-        self._objects, self._scale = objects, scale
-        self._coloured: dict[tuple[str, str | None], Image.Image] = {}
-        self._cache: dict[tuple[str, str | None, int], Sprite] = {}
+    def __init__(self, objects: dict[str, Picture], textures: dict[str, Picture], scale: int = 1) -> None:
+        self._objects, self._textures, self._scale = objects, textures, scale
+        self._picture = lru_cache(2048)(self._picture_of)
+        self.get = lru_cache(8192)(self._make)
 
-    def get(self, noun: str, colour: str | None, size: int) -> Sprite:
-        """The noun with its longest side `size` pixels; colour None is its own."""
-        key = (noun, colour, size)
-        if key not in self._cache:
-            self._cache[key] = self._make(noun, colour, size)
-        return self._cache[key]
+    def _picture_of(self, noun: str, look: str | None, word: str) -> Image.Image:
+        picture = Image.fromarray(sign(word) if word else self._objects[noun])
+        picture.thumbnail((_SIDE * self._scale, _SIDE * self._scale), Image.Resampling.LANCZOS)
+        rgba = np.array(picture)
+        if look is not None:
+            rgba[..., :3] = np.round(looks.look(_unit(rgba[..., :3]), look, self._textures) * 255)
+        return Image.fromarray(rgba)
 
-    def _picture(self, noun: str, colour: str | None) -> Image.Image:
-        key = (noun, colour)
-        if key not in self._coloured:
-            rgba = self._objects[noun].copy()
-            if colour is not None:
-                rgb = recolour(_unit(rgba[..., :3]), colour)
-                rgba[..., :3] = np.round(rgb * 255)
-            self._coloured[key] = Image.fromarray(rgba)
-        return self._coloured[key]
-
-    def _make(self, noun: str, colour: str | None, size: int) -> Sprite:
-        picture = self._picture(noun, colour)
+    def _make(self, noun: str, look: str | None, size: int, word: str = "") -> Sprite:
+        """The noun with its longest side `size` pixels; look None is its own; word: what a sign says."""
+        picture = self._picture(noun, look, word)
         scale = size / max(picture.size)
         width, height = (max(1, round(side * scale)) for side in picture.size)
         # PIL resizes RGBA premultiplied, so no fringe of the transparent colour appears.

@@ -7,25 +7,30 @@ Splits hold out nouns, backgrounds, phrasings, or all three at once.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import TypeVar
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
 
 from adaptedit.data import assets, nouns, phrases
-from adaptedit.data.backgrounds import Backgrounds, Pixels
-from adaptedit.data.colours import COLOURS
+from adaptedit.data.backgrounds import Backgrounds, Pixels, Places
+from adaptedit.data.colours import COLOURS, luma
+from adaptedit.data.lights import LIGHTS, relit
+from adaptedit.data.looks import MATERIALS, PATTERNS
+from adaptedit.data.scene import SIZE, Placed, beside, called, free_cells, lay_out, pick, refer
 from adaptedit.data.schema import EditSample
+from adaptedit.data.signs import WORDS
 from adaptedit.data.sprites import Sprite, Sprites
+from adaptedit.data.styles import STYLES
 from adaptedit.errors import AdaptEditError
 
-T = TypeVar("T")
+Picture = npt.NDArray[np.uint8]
+Rng = np.random.Generator
 
-SIZE = 128  # pixels, side of a scene
-SIZES = tuple(range(32, 57, 4))  # longest side of an object
-_JITTER = 0.03  # of the side, around a cell's centre
+NEW_SIZE = 44  # pixels, longest side of an object that is added
+IDLE = "idle"  # the kind of an instruction that asks for nothing that could be done
 
 
 @dataclass(frozen=True)
@@ -53,18 +58,26 @@ def check_split(name: str) -> None:
 
 
 @dataclass(frozen=True)
-class Placed:
-    """One object of a scene: centre in pixels, longest side in pixels; colour None is its own."""
+class _Scene:
+    """What an edit starts from. grey: the picture shows no colours."""
 
-    noun: nouns.Noun
-    colour: str | None
-    x: int
-    y: int
-    size: int
+    background: Pixels
+    objects: list[Placed]
+    grey: bool
 
-    @property
-    def shown_colour(self) -> str | None:
-        return self.colour or self.noun.colour
+
+@dataclass(frozen=True)
+class _Edit:
+    """How it is asked for, and what the scene becomes. going, coming: indices into the objects before and
+    after whose outlines, with their shadows unless `flat`, make the mask."""
+
+    instruction: str
+    objects: list[Placed]
+    going: Sequence[int] = ()
+    coming: Sequence[int] = ()
+    flat: bool = False
+    background: Pixels | None = None  # another one; the mask is then all that no object hides
+    whole: Callable[[Picture], Picture] | None = None  # done to the whole picture
 
 
 class SyntheticPairs:
@@ -73,126 +86,203 @@ class SyntheticPairs:
     def __init__(
         self,
         split: str,
-        pack: dict[str, npt.NDArray[np.uint8]] | None = None,
+        pack: dict[str, Picture] | None = None,
         *,
         scale: int = 1,
         pool: int = 256,
+        jitter: float = 0.0,
     ) -> None:
         """pack: as `assets.load` returns it, by default the fetched one. scale: a scene has a side of so many
-        times 128 pixels. pool: backgrounds that are kept. AdaptEditError on unknown splits.
+        times 128 pixels. pool: backgrounds that are kept. jitter: how far from its cell's centre every other
+        added object may lie, in sides; without it the instruction alone says where. AdaptEditError on unknown
+        splits.
         """
         check_split(split)
-        self.scale, self.size = scale, SIZE * scale
+        self.scale, self.size, self.jitter = scale, SIZE * scale, jitter
         pack = assets.load() if pack is None else pack
         self.split = SPLITS[split]
         objects = {name.removeprefix("object/"): a for name, a in pack.items() if name.startswith("object/")}
+        textures = {
+            name.removeprefix("texture/"): a for name, a in pack.items() if name.startswith("texture/")
+        }
         chosen = nouns.HELD_OUT if self.split.held_out_nouns else nouns.TRAIN
-        self.nouns = [noun for noun in chosen if noun.name in objects]
+        self.nouns = [noun for noun in chosen if noun.name in objects or noun is nouns.SIGN]
         names = assets.HELD_OUT_TEXTURES if self.split.held_out_backgrounds else assets.TRAIN_TEXTURES
-        textures = [pack[f"texture/{name}"] for name in names if f"texture/{name}" in pack]
         seed = 1 if self.split.held_out_backgrounds else 0
-        self.backgrounds = Backgrounds(textures, self.size, seed, pool)
-        self.sprites = Sprites(objects, scale)
+        self.backgrounds = Backgrounds([textures[n] for n in names if n in textures], self.size, seed, pool)
+        self.places = Places(textures, self.size)
+        self.sprites = Sprites(objects, textures, scale)
         self.templates = phrases.HELD_OUT if self.split.held_out_phrasings else phrases.TRAIN
+        self.idle = phrases.IDLE["held out" if self.split.held_out_phrasings else "train"]
+        self._makers: dict[str, Callable[[Rng, _Scene], _Edit | None]] = {
+            "add": self._add, "remove": self._remove, "replace": self._replace, "recolour": self._recolour,
+            "material": self._material, "text": self._text, "background": self._background,
+            "style": self._style, "global": self._light, IDLE: self._idle,
+        }  # fmt: skip
 
     def stream(self, seed: int) -> Iterator[EditSample]:
-        """Samples without end."""
+        """Samples without end, of the nine kinds."""
         rng = np.random.default_rng(seed)
         while True:
             yield self.draw(rng)
 
-    def draw(self, rng: np.random.Generator, kind: str | None = None) -> EditSample:
-        """One sample, of the given kind or of a random one."""
-        kind = kind or phrases.KINDS[rng.integers(4)]
-        background = self.backgrounds.draw(rng)
-        objects = self._scene(rng)
-        if kind == "add":
-            after, instruction, index = self._add(rng, objects)
-        else:
-            index = int(rng.integers(len(objects)))
-            reference = self._refer(rng, objects, index)
-            if reference is None:  # nothing in words would tell this object from its twin
-                return self.draw(rng, kind)
-            after, instruction = self._change(rng, kind, objects, index, reference)
-        source, target = self.render(background, objects), self.render(background, after)
-        mask = np.round(self._mask(kind, objects, after, index) * 255).astype(np.uint8)
+    def draw(self, rng: Rng, kind: str | None = None) -> EditSample:
+        """One sample, of the given kind (of `phrases.KINDS`, or IDLE) or of a random one of the nine."""
+        kind = kind or str(rng.choice(list(phrases.KINDS), p=list(phrases.KINDS.values())))
+        grey = kind in ("add", "remove", "replace", "text", IDLE) and rng.random() < 0.06
+        while True:
+            objects = lay_out(rng, self.nouns, with_sign=kind == "text" and nouns.SIGN in self.nouns)
+            scene = _Scene(self.backgrounds.draw(rng), objects, grey)
+            if edit := self._makers[kind](rng, scene):
+                break  # else nothing in words would tell the object from its twin
+        source = self.render(scene.background, objects)
+        target = self.render(scene.background if edit.background is None else edit.background, edit.objects)
+        if edit.whole:
+            target = edit.whole(source).copy()
+        if grey:
+            source, target = _without_colour(source), _without_colour(target)
+        mask = np.round(self._mask(objects, edit) * 255).astype(np.uint8)
         target[mask == 0] = source[mask == 0]  # a weight that rounds to 0 can still move a pixel by one level
-        return EditSample(source, target, mask, instruction, kind, self._labels(objects))
+        return EditSample(source, target, mask, edit.instruction, kind, self._labels(objects))
 
     # -- what happens
 
-    def _scene(self, rng: np.random.Generator) -> list[Placed]:
-        objects: list[Placed] = []
-        for _ in range(int(rng.integers(1, 6))):
-            twin = bool(objects) and rng.random() < 0.2
-            noun = objects[-1].noun if twin else self.nouns[rng.integers(len(self.nouns))]
-            colour = _pick(rng, tuple(COLOURS)) if rng.random() < 0.3 else None
-            for _attempt in range(8):
-                size = _pick(rng, SIZES)
-                edge = size // 3
-                x, y = (int(v) for v in rng.integers(edge, SIZE - edge, size=2))
-                # Overlaps are allowed, burying another object is not.
-                if all(max(abs(x - o.x), abs(y - o.y)) > 0.33 * (size + o.size) for o in objects):
-                    objects.append(Placed(noun, colour, x, y, size))
-                    break
-        return sorted(objects, key=lambda o: o.y + o.size // 2)
+    def _say(self, rng: Rng, phrasing: str, **slots: str) -> str:
+        return phrases.fill(pick(rng, self.templates[phrasing]), **slots)
 
-    def _add(self, rng: np.random.Generator, objects: list[Placed]) -> tuple[list[Placed], str, int]:
-        free = [
-            cell
-            for cell in phrases.CELLS
-            if all(
-                max(abs(cell[0] * SIZE - o.x), abs(cell[1] * SIZE - o.y)) > 0.5 * o.size + 10 for o in objects
-            )
-        ]
-        cell = _pick(rng, free or list(phrases.CELLS))
-        noun, colour = self._new(rng)
-        x, y = (round((c + rng.uniform(-_JITTER, _JITTER)) * SIZE) for c in cell)
-        words = f"{colour} {noun.name}" if colour else noun.name
-        place = _pick(rng, phrases.CELLS[cell])
-        instruction = phrases.fill(_pick(rng, self.templates["add"]), y=words, p=place)
-        return (
-            [*objects, Placed(noun, colour, x, y, _pick(rng, (40, 44, 48)))],
-            instruction,
-            len(objects),
-        )
+    def _add(self, rng: Rng, scene: _Scene) -> _Edit:
+        noun, look, words = self._new(rng, scene)
+        word = pick(rng, WORDS) if noun is nouns.SIGN else ""
+        placed = self._free_place(rng, scene.objects)
+        new = Placed(noun, look, *placed[0], NEW_SIZE, word)
+        if word:
+            words += f' that says "{word}"'
+        instruction = self._say(rng, "add", y=phrases.with_article(words), p=placed[1])
+        return _Edit(instruction, [*scene.objects, new], coming=[len(scene.objects)])
 
-    def _change(
-        self, rng: np.random.Generator, kind: str, objects: list[Placed], index: int, reference: str
-    ) -> tuple[list[Placed], str]:
-        template = _pick(rng, self.templates[kind])
-        before = objects[index]
-        if kind == "remove":
-            return objects[:index] + objects[index + 1 :], phrases.fill(template, x=reference)
-        if kind == "recolour":
-            colour = _pick(rng, [c for c in COLOURS if c != before.shown_colour])
-            new, instruction = replace(before, colour=colour), phrases.fill(template, x=reference, c=colour)
-        else:
-            noun, own = self._new(rng, but=before.noun)
-            new = replace(before, noun=noun, colour=own)
-            instruction = phrases.fill(template, x=reference, y=f"{own} {noun.name}" if own else noun.name)
-        return [*objects[:index], new, *objects[index + 1 :]], instruction
+    def _free_place(self, rng: Rng, objects: list[Placed]) -> tuple[tuple[int, int], str]:
+        """Centre in pixels, and its words: at times next to something, at times none: where most room is."""
+        if rng.random() < 0.2 and (found := beside(rng, objects, NEW_SIZE)):
+            return found
+        cells = free_cells(objects) or [pick(rng, list(phrases.CELLS))]
+        untold = rng.random() < 0.08
+        cell = cells[0] if untold else pick(rng, cells)
+        reach = self.jitter if rng.random() < 0.5 else 0.0
+        x, y = (round((c + rng.uniform(-reach, reach)) * SIZE) for c in cell)
+        return (x, y), "" if untold else pick(rng, phrases.CELLS[cell])
 
-    def _new(self, rng: np.random.Generator, but: nouns.Noun | None = None) -> tuple[nouns.Noun, str | None]:
-        noun = _pick(rng, [n for n in self.nouns if n is not but])
-        return noun, _pick(rng, tuple(COLOURS)) if rng.random() < 0.2 else None
+    def _remove(self, rng: Rng, scene: _Scene) -> _Edit | None:
+        if found := self._some(rng, scene):
+            rest = [o for i, o in enumerate(scene.objects) if i not in found[0]]
+            return _Edit(self._say(rng, "remove", x=found[1]), rest, going=found[0])
+        return None
 
-    def _refer(self, rng: np.random.Generator, objects: list[Placed], index: int) -> str | None:
-        """Words that name objects[index] and no other: the noun, with its colour or place where needed."""
-        it = objects[index]
-        twins = [o for i, o in enumerate(objects) if i != index and o.noun is it.noun]
-        colour_tells = it.shown_colour is not None and all(o.shown_colour != it.shown_colour for o in twins)
-        place_tells = all(_cell(o) != _cell(it) for o in twins)
-        if twins and not colour_tells and not place_tells:
+    def _recolour(self, rng: Rng, scene: _Scene) -> _Edit | None:
+        return self._relook(rng, scene, "recolour", "c", tuple(COLOURS))
+
+    def _material(self, rng: Rng, scene: _Scene) -> _Edit | None:
+        if rng.random() < 0.6:
+            return self._relook(rng, scene, "material", "m", MATERIALS)
+        return self._relook(rng, scene, "pattern", "m", PATTERNS)
+
+    def _relook(
+        self, rng: Rng, scene: _Scene, phrasing: str, slot: str, looks: Sequence[str]
+    ) -> _Edit | None:
+        found = self._some(rng, scene)
+        if found is None:
             return None
-        use_colour = colour_tells and (bool(twins) or rng.random() < 0.25)
-        use_place = place_tells and ((bool(twins) and not use_colour) or rng.random() < 0.15)
-        words = f"{it.shown_colour} {it.noun.name}" if use_colour else it.noun.name
-        return f"{words} {_pick(rng, phrases.CELLS[_cell(it)])}" if use_place else words
+        now = [scene.objects[i] for i in found[0]]
+        look = pick(rng, [name for name in looks if all(name not in (o.look, o.colour) for o in now)])
+        objects = [replace(o, look=look) if i in found[0] else o for i, o in enumerate(scene.objects)]
+        said = self._say(rng, phrasing, x=found[1], **{slot: look})
+        return _Edit(said, objects, found[0], found[0], flat=True)
+
+    def _replace(self, rng: Rng, scene: _Scene) -> _Edit | None:
+        index = int(rng.integers(len(scene.objects)))
+        words = refer(rng, scene.objects, index, not scene.grey)
+        if words is None:
+            return None
+        noun, look, new = self._new(rng, scene, but=scene.objects[index].noun)
+        word = pick(rng, WORDS) if noun is nouns.SIGN else ""
+        objects = list(scene.objects)
+        objects[index] = replace(objects[index], noun=noun, look=look, word=word)
+        if word:
+            new += f' that says "{word}"'
+        said = self._say(rng, "replace", x=words, y=phrases.with_article(new))
+        return _Edit(said, objects, [index], [index])
+
+    def _text(self, rng: Rng, scene: _Scene) -> _Edit | None:
+        signs = [i for i, o in enumerate(scene.objects) if o.word]
+        if not signs:
+            return None
+        index = pick(rng, signs)
+        words, before = refer(rng, scene.objects, index, not scene.grey), scene.objects[index].word
+        if words is None or sum(o.word == before for o in scene.objects) > 1:
+            return None
+        after = pick(rng, [w for w in WORDS if w != before])
+        objects = list(scene.objects)
+        objects[index] = replace(objects[index], word=after)
+        said = self._say(rng, "text", x=words, v=before, w=after)
+        return _Edit(said, objects, [index], [index], flat=True)
+
+    def _background(self, rng: Rng, scene: _Scene) -> _Edit:
+        place = pick(rng, self.places.names)
+        if rng.random() < 0.5:
+            said = self._say(rng, "place", y=place)
+        else:
+            said = self._say(rng, "background", x="the background", y=place)
+        return _Edit(said, scene.objects, background=self.places.picture(place))
+
+    def _style(self, rng: Rng, scene: _Scene) -> _Edit:
+        style = pick(rng, tuple(STYLES))
+        return _Edit(self._say(rng, "style", s=style), scene.objects, whole=STYLES[style])
+
+    def _light(self, rng: Rng, scene: _Scene) -> _Edit:
+        light = pick(rng, tuple(LIGHTS))
+        return _Edit(self._say(rng, "global", g=light), scene.objects, whole=partial(relit, name=light))
+
+    def _idle(self, rng: Rng, scene: _Scene) -> _Edit:
+        """Nothing is asked for, or something is to be done to a thing that is not there."""
+        if rng.random() < 0.4:
+            return _Edit(pick(rng, self.idle), scene.objects)
+        noun, _, words = self._new(rng, scene)
+        if rng.random() < 0.2:
+            there = pick(rng, scene.objects)
+            others = [c for c in COLOURS if all(c != o.colour for o in scene.objects if o.noun is there.noun)]
+            if there.colour and not scene.grey:
+                words = f"{pick(rng, others)} {there.noun.name}"
+        kind = pick(rng, ("remove", "replace", "recolour", "material"))
+        new = pick(rng, [n for n in self.nouns if n is not noun])
+        said = self._say(
+            rng, kind, x=f"the {words}", y=phrases.with_article(new.name), c=pick(rng, tuple(COLOURS)),
+            m=pick(rng, MATERIALS),
+        )  # fmt: skip
+        return _Edit(said, scene.objects)
+
+    def _some(self, rng: Rng, scene: _Scene) -> tuple[list[int], str] | None:
+        """Objects to change and words for them: one, or at times all of a noun."""
+        index = int(rng.integers(len(scene.objects)))
+        twins = [i for i, o in enumerate(scene.objects) if o.noun is scene.objects[index].noun]
+        if len(twins) > 1 and rng.random() < 0.4:
+            quantity = ("both", "both the", "the two") if len(twins) == 2 else ("all the",)
+            return twins, f"{pick(rng, quantity)} {scene.objects[index].noun.plural}"
+        words = refer(rng, scene.objects, index, not scene.grey)
+        return ([index], words) if words else None
+
+    def _new(
+        self, rng: Rng, scene: _Scene, but: nouns.Noun | None = None
+    ) -> tuple[nouns.Noun, str | None, str]:
+        """A noun that the scene does not show, at times in a colour; and its words."""
+        there = {o.noun for o in scene.objects} | {but}
+        noun = pick(rng, [n for n in self.nouns if n not in there])
+        paint = noun is not nouns.SIGN and not scene.grey and rng.random() < 0.2
+        colour = pick(rng, tuple(COLOURS)) if paint else None
+        name = called(rng, noun)
+        return noun, colour, f"{colour} {name}" if colour else name
 
     # -- how it looks
 
-    def render(self, background: Pixels, objects: list[Placed]) -> npt.NDArray[np.uint8]:
+    def render(self, background: Pixels, objects: list[Placed]) -> Picture:
         """Lay the objects on the background, first to last; (size, size, 3) uint8."""
         canvas = background.copy()
         for placed in objects:
@@ -202,22 +292,25 @@ class SyntheticPairs:
             canvas[there] = canvas[there] * keep[..., None] + sprite.colour[here]
         return (canvas * 255 + 0.5).astype(np.uint8)
 
-    def _mask(self, kind: str, before: list[Placed], after: list[Placed], index: int) -> Pixels:
-        """Where the edit can be seen: the outline of what goes and what comes, with its shadow unless only
-        the colour changes, less what objects in front hide."""
+    def _mask(self, before: list[Placed], edit: _Edit) -> Pixels:
+        """Where the edit can be seen: the outlines of what goes and what comes, with their shadows unless
+        only the surface changes, less what objects in front hide."""
+        if edit.whole:
+            return np.ones((self.size, self.size), np.float32)
+        if edit.background is not None:
+            return self._without(np.ones((self.size, self.size), np.float32), before)
         mask = np.zeros((self.size, self.size), np.float32)
-        going = [] if kind == "add" else [before[index]]
-        coming = [] if kind == "remove" else [after[index]]
-        for placed in going + coming:
+        for placed in [before[i] for i in edit.going] + [edit.objects[i] for i in edit.coming]:
             sprite = self._sprite(placed)
             there, here = self._window(placed, sprite.alpha.shape)
-            seen = (
-                sprite.alpha
-                if kind == "recolour"
-                else np.maximum(sprite.alpha, np.minimum(sprite.shadow * 8, 1))
-            )
-            np.maximum(mask[there], seen[here], out=mask[there])
-        for placed in [] if kind == "add" else before[index + 1 :]:
+            shadow = 0 if edit.flat else np.minimum(sprite.shadow[here] * 8, 1)
+            np.maximum(mask[there], np.maximum(sprite.alpha[here], shadow), out=mask[there])
+        first = min(edit.going, default=len(before))
+        return self._without(mask, [o for i, o in enumerate(before) if i > first and i not in edit.going])
+
+    def _without(self, mask: Pixels, objects: Sequence[Placed]) -> Pixels:
+        """The mask less what these objects hide."""
+        for placed in objects:
             sprite = self._sprite(placed)
             there, here = self._window(placed, sprite.alpha.shape)
             mask[there] *= 1 - sprite.alpha[here]
@@ -233,7 +326,7 @@ class SyntheticPairs:
         return labels[4 * self.scale :: 8 * self.scale, 4 * self.scale :: 8 * self.scale].copy()
 
     def _sprite(self, placed: Placed) -> Sprite:
-        return self.sprites.get(placed.noun.name, placed.colour, placed.size * self.scale)
+        return self.sprites.get(placed.noun.name, placed.look, placed.size * self.scale, placed.word)
 
     def _window(
         self, placed: Placed, shape: tuple[int, int]
@@ -250,9 +343,5 @@ class SyntheticPairs:
         return (rows, columns), (here_rows, here_columns)
 
 
-def _cell(placed: Placed) -> tuple[float, float]:
-    return min(phrases.CELLS, key=lambda c: (c[0] * SIZE - placed.x) ** 2 + (c[1] * SIZE - placed.y) ** 2)
-
-
-def _pick(rng: np.random.Generator, items: Sequence[T]) -> T:
-    return items[int(rng.integers(len(items)))]
+def _without_colour(picture: Picture) -> Picture:
+    return np.repeat(np.round(luma(picture.astype(np.float32)))[..., None], 3, 2).astype(np.uint8)

@@ -14,7 +14,7 @@ from PIL import Image
 
 from adaptedit.editing.depth import as_8bit
 from adaptedit.editing.pipeline import AdaptEditPipeline, Preserve
-from adaptedit.errors import AdaptEditError, NoLocalRegion
+from adaptedit.errors import AdaptEditError, GlobalEdit, NoLocalRegion
 from adaptedit.evaluation.sample import Sample
 from adaptedit.files import read_image
 from adaptedit.region import Region
@@ -66,12 +66,17 @@ def frozen(pipe: AdaptEditPipeline, options: dict[str, Any]) -> Editor:
 def predicted(
     pipe: AdaptEditPipeline, options: dict[str, Any], preserve: Preserve, instruction: str = ""
 ) -> Editor:
-    """AdaptEdit as users run it. instruction: in place of every sample's own."""
+    """AdaptEdit as users run it, who give the whole picture where it says that the edit is global.
+
+    instruction: in place of every sample's own.
+    """
 
     def edit(sample: Sample, seed: int) -> Edit:
         sample = replace(sample, instruction=instruction or sample.instruction)
         try:
             region = pipe.predict_region(sample.source, sample.instruction)
+        except GlobalEdit:
+            region = Region.full(sample.source.size)
         except NoLocalRegion as error:
             nowhere = Region.from_array(np.zeros(sample.source.size[::-1]))
             return Edit(sample.source, nowhere, failure=str(error))

@@ -24,7 +24,7 @@ Start = Annotated[
 ]
 
 
-def _train(stage: str, config: str, out: Path | None, processes: int, start: Path | None = None) -> None:
+def _train(stage: str, config: str, out: Path | None, processes: int, start: Path | None) -> None:
     quiet()
     from adaptedit.training.run import run_stage
 
@@ -32,9 +32,9 @@ def _train(stage: str, config: str, out: Path | None, processes: int, start: Pat
 
 
 @app.command()
-def encoder(config: Config = "tiny", out: Out = None, processes: Processes = 1) -> None:
+def encoder(config: Config = "tiny", out: Out = None, processes: Processes = 1, start: Start = None) -> None:
     """Stage 1: pre-train the vision-language encoder on referring."""
-    _train("encoder", config, out, processes)
+    _train("encoder", config, out, processes, start)
 
 
 @app.command()

@@ -13,7 +13,7 @@ from adaptedit.adapter.model import AdaptEditAdapter
 from adaptedit.backbones.tiny.backbone import TinyBackbone
 from adaptedit.data.synthetic import SyntheticPairs
 from adaptedit.training import batches
-from adaptedit.training.backbone import flow_step
+from adaptedit.training.backbone import flow_step, pixel_error
 from adaptedit.training.cpu_attention import use_cpu_attention
 from adaptedit.training.degrade import degrade
 from adaptedit.training.losses import iou, mask_loss, region_aware_loss
@@ -42,9 +42,9 @@ def train_adapter(
         finding = mask_loss(logits, data.mask)
         predicted = logits.detach().float().sigmoid()
         with adapter.region(degrade(data.mask, predicted, data.generator)):
-            change = backbone.predict_change(flow.latents, flow.source, flow.states, flow.timestep)
-        error = backbone.decode_latents(flow.error(change)) - 0.5  # the codec is linear: an error in pixels
-        editing = region_aware_loss(error.flatten(2).transpose(1, 2), data.mask.flatten(1), REGION_WEIGHT)
+            latents = backbone.predict_target(flow.latents, flow.source, flow.states, flow.timestep)
+        error = pixel_error(backbone, latents, flow.target)
+        editing = region_aware_loss(error, data.mask.flatten(1), REGION_WEIGHT)
         score = iou(predicted, data.mask).mean().item()
         return editing + finding, {"edit": editing.item(), "mask": finding.item(), "iou": score}
 

@@ -1,4 +1,8 @@
-"""Stage 2: train the DiT as an ordinary instruction editor. It never sees a mask."""
+"""Stage 2: train the DiT as an ordinary instruction editor. It never sees a mask.
+
+The error is that of the clean picture in pixels, whatever the timestep: the velocity's error times t. So most
+weight is near noise, where few-step sampling is decided and nothing of the target shows yet.
+"""
 
 from __future__ import annotations
 
@@ -15,10 +19,10 @@ from adaptedit.backbones.tiny.backbone import TinyBackbone
 from adaptedit.data.synthetic import SyntheticPairs
 from adaptedit.training import batches
 from adaptedit.training.cpu_attention import use_cpu_attention
-from adaptedit.training.losses import sample_timesteps
+from adaptedit.training.losses import mean_error, sample_timesteps
 from adaptedit.training.trainer import TrainConfig, Trainer
 
-_TEXT_TOKENS = 20  # fixed length in training, so that compiled blocks see one shape
+_TEXT_TOKENS = 24  # fixed length in training, so that compiled blocks see one shape
 
 
 def fixed_length(states: PromptStates) -> PromptStates:
@@ -32,8 +36,10 @@ def fixed_length(states: PromptStates) -> PromptStates:
 
 
 def noised(target: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Latents (B, N, C) on the way to noise, and their timestep (B,)."""
+    """Latents (B, N, C) on the way to noise, and their timestep (B,): every other one is noise alone, where
+    the one step starts that `tiny` takes."""
     timestep = sample_timesteps(len(target), generator)
+    timestep[::2] = 1
     noise = torch.randn(target.shape, generator=generator)
     t = timestep[:, None, None]
     return (1 - t) * target + t * noise, timestep
@@ -57,12 +63,11 @@ class FlowStep:
     latents: Tensor
     timestep: Tensor
 
-    def error(self, change: Tensor) -> Tensor:
-        """Predicted minus true change, (B, N, C) float32: the velocity's error times t.
 
-        So most weight is near noise, where few-step sampling is decided and nothing of the target shows yet.
-        """
-        return change.float() - (self.target - self.source)
+def pixel_error(backbone: TinyBackbone, latents: Tensor, target: Tensor) -> Tensor:
+    """Latents (B, N, C) and their target -> their difference in pixels, (B, H * W, 3) float32."""
+    error = backbone.decode_latents(latents.float() - target) - 0.5  # the codec is linear
+    return error.flatten(2).transpose(1, 2)
 
 
 @torch.no_grad()
@@ -87,9 +92,9 @@ def train_backbone(
     def loss(step: int) -> tuple[Tensor, dict[str, float]]:
         data = batches.batch(pairs, config.batch, seed=config.seed, step=step, rank=trainer.rank)
         flow = flow_step(backbone, data)
-        change = backbone.predict_change(flow.latents, flow.source, flow.states, flow.timestep)
-        value = flow.error(change).square().mean()
-        copying = flow.error(torch.zeros_like(change)).square().mean()
+        predicted = backbone.predict_target(flow.latents, flow.source, flow.states, flow.timestep)
+        value = mean_error(pixel_error(backbone, predicted, flow.target))
+        copying = mean_error(pixel_error(backbone, flow.source, flow.target))
         return value, {"relative": (value / copying).item()}
 
     trainer = Trainer(transformer, loss, config, folder)

@@ -9,7 +9,9 @@ import torch
 from torch import Tensor
 
 from adaptedit.data.schema import EditSample
-from adaptedit.data.synthetic import SyntheticPairs
+from adaptedit.data.synthetic import IDLE, SyntheticPairs
+
+IDLE_SHARE = 0.06  # of the samples ask for nothing, so that the region may be empty
 
 
 @dataclass(frozen=True)
@@ -46,4 +48,5 @@ def batch(pairs: SyntheticPairs, size: int, *, seed: int, step: int, rank: int) 
     """`size` samples that depend on (seed, step, rank) alone."""
     rng = np.random.default_rng([seed, step, rank])
     generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
-    return collate([pairs.draw(rng) for _ in range(size)], generator)
+    kinds = [IDLE if idle else None for idle in rng.random(size) < IDLE_SHARE]
+    return collate([pairs.draw(rng, kind) for kind in kinds], generator)

@@ -10,7 +10,7 @@ from pathlib import Path
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from adaptedit.backbones.tiny.encoder import EncoderConfig, VLEncoder
+from adaptedit.backbones.tiny.encoder import VLEncoder
 from adaptedit.backbones.tiny.text import TextEncoder
 from adaptedit.data.synthetic import SyntheticPairs
 from adaptedit.training import batches
@@ -21,9 +21,9 @@ from adaptedit.training.trainer import TrainConfig, Trainer
 class Referring(nn.Module):
     """The encoder with the two heads that pre-training needs and shipping does not."""
 
-    def __init__(self, config: EncoderConfig, nouns: int) -> None:
+    def __init__(self, encoder: VLEncoder, nouns: int) -> None:
         super().__init__()
-        self.encoder = VLEncoder(config)
+        self.encoder, config = encoder, encoder.config
         self.mask_head = nn.Linear(config.width, 16)  # 4x4 cells a token
         self.noun_head = nn.Linear(config.width, 4 * (nouns + 1))  # 2x2 cells a token
 
@@ -36,10 +36,8 @@ class Referring(nn.Module):
         return mask[:, 0], F.pixel_shuffle(self.noun_head(picture.movedim(1, -1)).movedim(-1, 1), 2)
 
 
-def train_encoder(
-    config: TrainConfig, folder: Path, pairs: SyntheticPairs, encoder: EncoderConfig
-) -> tuple[Trainer, Referring]:
-    """Train to the config's end; the model then holds the averaged weights."""
+def train_encoder(config: TrainConfig, folder: Path, pairs: SyntheticPairs, encoder: VLEncoder) -> Trainer:
+    """Train to the config's end; the encoder then holds the averaged weights."""
     text = TextEncoder()
     model = Referring(encoder, len(pairs.nouns))
 
@@ -55,4 +53,4 @@ def train_encoder(
     trainer = Trainer(model, loss, config, folder)
     trainer.run()
     trainer.use_ema()
-    return trainer, model
+    return trainer

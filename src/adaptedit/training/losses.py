@@ -10,14 +10,23 @@ from torch import Tensor
 def region_aware_loss(error: Tensor, mask: Tensor, weight: float) -> Tensor:
     """Mean error with weight 1 + weight * mask per place, normalised by the weights' sum.
 
-    error: (B, N, C) prediction minus target, N tokens or pixels. mask: (B, N) in [0, 1], 1 = edit. A place's
-    error is the root of its mean square over C: unlike the square, it does not forgive a faint leak. The
-    normalisation, per sample, keeps the effective learning rate independent of the mask's area (both our
-    choice; the idea: paper).
+    error: (B, N, C) prediction minus target, N tokens or pixels. mask: (B, N) in [0, 1], 1 = edit. The
+    normalisation, per sample, keeps the effective learning rate independent of the mask's area (our choice;
+    the idea: paper).
     """
     weights = 1 + weight * mask
-    per_place = (error.float().square().mean(-1) + 1e-6).sqrt()
-    return ((weights * per_place).sum(-1) / weights.sum(-1)).mean()
+    return ((weights * _per_place(error)).sum(-1) / weights.sum(-1)).mean()
+
+
+def mean_error(error: Tensor) -> Tensor:
+    """The same with equal weights: (B, N, C) -> a scalar."""
+    return _per_place(error).mean()
+
+
+def _per_place(error: Tensor) -> Tensor:
+    """(B, N, C) -> (B, N): the root of the mean square over C. Unlike the square, it does not forgive a faint
+    leak, and what it cannot know becomes a median, not a blur (our choice)."""
+    return (error.float().square().mean(-1) + 1e-6).sqrt()
 
 
 def mask_loss(logits: Tensor, mask: Tensor) -> Tensor:

@@ -6,13 +6,13 @@ import socket
 from pathlib import Path
 
 import torch
-import torch.distributed as dist
 from diffusers import QwenImageTransformer2DModel
 from torch.multiprocessing.spawn import ProcessRaisedException, spawn
 
 from adaptedit.adapter.model import AdaptEditAdapter
 from adaptedit.backbones.tiny.backbone import TinyBackbone, dit_config, load, load_encoder, save_part
 from adaptedit.backbones.tiny.codec import BlockDCT
+from adaptedit.backbones.tiny.encoder import VLEncoder
 from adaptedit.data import assets
 from adaptedit.data.synthetic import SyntheticPairs
 from adaptedit.errors import AdaptEditError
@@ -20,6 +20,7 @@ from adaptedit.training.adapter import train_adapter
 from adaptedit.training.backbone import initialise, train_backbone
 from adaptedit.training.configs import recipe
 from adaptedit.training.encoder import train_encoder
+from adaptedit.training.processes import join, leave
 
 STAGES = ("encoder", "backbone", "adapter")
 
@@ -36,7 +37,7 @@ def run_stage(
     """Train `stage` under `folder`; its weights go to folder/weights, laid out as they ship; returns that.
 
     A stage that was killed goes on where its last checkpoint stands. processes: one core each, gradients
-    averaged. start: a folder of weights; backbone and adapter then begin with its own instead of fresh ones.
+    averaged. start: a folder of weights; the stage then begins with its own instead of fresh ones.
     Raises AdaptEditError if an earlier stage or the assets are missing.
     """
     recipe(config)
@@ -67,14 +68,16 @@ def _worker(
 ) -> None:
     chosen, weights = recipe(config), folder / "weights"
     if processes > 1:
-        torch.set_num_threads(1)
-        dist.init_process_group("gloo", f"tcp://127.0.0.1:{port}", rank=rank, world_size=processes)
+        join(rank, processes, f"tcp://127.0.0.1:{port}")
     torch.manual_seed(0)
-    pairs = SyntheticPairs("train", assets.load(assets_folder))
+    # The backbone learns one place for an instruction; the adapter, that the region says where.
+    jitter = 0.06 if stage == "adapter" else 0.0
+    pairs = SyntheticPairs("train", assets.load(assets_folder), jitter=jitter)
     if stage == "encoder":
-        trainer, model = train_encoder(chosen.encoder, folder / stage, pairs, chosen.encoder_model)
+        encoder = load_encoder(start).requires_grad_(True) if start else VLEncoder(chosen.encoder_model)
+        trainer = train_encoder(chosen.encoder, folder / stage, pairs, encoder.train())
         if trainer.rank == 0:
-            save_part(model.encoder, weights / "encoder")
+            save_part(encoder, weights / "encoder")
     elif stage == "backbone":
         encoder = load_encoder(weights)
         sizes = dit_config(chosen.width, chosen.layers, text_dim=encoder.config.width, codec=BlockDCT())
@@ -97,7 +100,7 @@ def _worker(
     else:
         raise AdaptEditError(f"unknown stage {stage!r}: choose one of {', '.join(STAGES)}")
     if processes > 1:
-        dist.destroy_process_group()
+        leave()
 
 
 def _free_port() -> int:

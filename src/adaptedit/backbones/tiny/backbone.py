@@ -12,6 +12,7 @@ from diffusers import QwenImageTransformer2DModel
 from PIL import Image
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from adaptedit.backbones.base import Edited, OnStep, PromptStates, tokens_inside
 from adaptedit.backbones.denoise import denoise, follow_source_outside
@@ -26,6 +27,7 @@ from adaptedit.region import Region, Size
 WEIGHTS = Path(__file__).parents[2] / "weights" / "tiny"
 _POSITION_CHANNELS = 32  # sin/cos of a token's place, appended to its latent
 _SMALLEST_T = 0.05  # velocity divides by t
+_MATTE = 16  # matte values per 8x8 block, one for 2x2 pixels
 
 
 def dit_config(width: int = 192, layers: int = 6, *, text_dim: int = 192, codec: BlockDCT) -> dict[str, Any]:
@@ -33,7 +35,7 @@ def dit_config(width: int = 192, layers: int = 6, *, text_dim: int = 192, codec:
     return {
         "patch_size": 2,
         "in_channels": codec.token_channels + _POSITION_CHANNELS,
-        "out_channels": codec.channels,
+        "out_channels": codec.channels + _MATTE,
         "num_layers": layers,
         "attention_head_dim": 64,
         "num_attention_heads": width // 64,
@@ -45,10 +47,11 @@ def dit_config(width: int = 192, layers: int = 6, *, text_dim: int = 192, codec:
 class TinyBackbone(nn.Module):
     """A `Backbone` (see backbones/base.py) at 128x128 pixels, an 8x8 token grid.
 
-    Its DiT predicts the *change* to the source's latents, from which the velocity follows:
-    x0 = source + change, velocity = (latents - x0) / t. Predicting the clean picture instead of the velocity
-    suits a narrow model with wide patches, and predicting it relative to the source spares a few CPU hours of
-    learning to copy (our choice; real backbones predict the velocity).
+    Its DiT predicts a *change* to the source's latents and a *matte*, how much of the source goes, from which
+    the velocity follows: x0 = source * (1 - matte) + change, velocity = (latents - x0) / t. Predicting the
+    clean picture instead of the velocity suits a narrow model with wide patches; predicting it relative to
+    the source spares it learning to copy; and with the matte an object goes without a trace, which a change
+    alone would have to cancel edge by edge (our choice; real backbones predict the velocity).
     """
 
     name = "tiny"
@@ -117,10 +120,10 @@ class TinyBackbone(nn.Module):
         states, mask = self.encoder(pixels, text, mask)
         return PromptStates(states, mask, self.grid[0] * self.grid[1])
 
-    def predict_change(
+    def predict_target(
         self, latents: Tensor, source_latents: Tensor, states: PromptStates, timestep: Tensor
     ) -> Tensor:
-        """What the DiT says: clean target minus source, (B, N, C)."""
+        """The clean latents that the DiT expects, (B, N, C), from noisy ones at `timestep` (B,) in [0, 1]."""
         b, n, _ = latents.shape
         position = self.position.expand(b, -1, -1).to(latents.dtype)
         sequence = torch.cat(
@@ -135,14 +138,26 @@ class TinyBackbone(nn.Module):
             img_shapes=[[(1, *self.grid), (1, *self.grid)]] * b,
             return_dict=False,
         )[0]
-        return output[:, :n]
+        blocks = output[:, :n].float().reshape(b, n, 4, -1)
+        change, matte = torch.split(blocks, [self.codec.channels, _MATTE], -1)
+        pixels = self.decode_latents(source_latents.float()) - 0.5
+        goes = self.codec.encode(pixels * matte_pixels(matte, self.grid) + 0.5)
+        target: Tensor = source_latents + change.flatten(2) - goes
+        return target
 
     def velocity(
         self, latents: Tensor, source_latents: Tensor, states: PromptStates, timestep: Tensor
     ) -> Tensor:
         """Latents (B, N, C) at `timestep` (B,) in [0, 1] -> velocity (B, N, C)."""
-        target = source_latents + self.predict_change(latents, source_latents, states, timestep)
+        target = self.predict_target(latents, source_latents, states, timestep)
         return (latents - target) / timestep.clamp(min=_SMALLEST_T)[:, None, None]
+
+
+def matte_pixels(matte: Tensor, grid: tuple[int, int]) -> Tensor:
+    """(B, N, 4, 16) as the DiT says it -> (B, 1, H, W) in (-1, 1); 0 keeps the source, 1 takes it away."""
+    h, w = grid
+    cells = matte.reshape(-1, h, w, 2, 2, 4, 4).permute(0, 1, 3, 5, 2, 4, 6).reshape(-1, 1, 8 * h, 8 * w)
+    return F.interpolate(cells.tanh(), scale_factor=2, mode="bilinear")
 
 
 def save_part(module: VLEncoder | QwenImageTransformer2DModel, folder: Path) -> None:

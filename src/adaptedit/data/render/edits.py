@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from adaptedit.data.render import phrasings
+from adaptedit.data import phrases
 from adaptedit.data.render.layout import (
     HELD_OUT_LIGHTS,
     LIGHTS,
@@ -24,7 +24,6 @@ from adaptedit.data.render.layout import (
 from adaptedit.data.render.models import Model
 from adaptedit.data.render.refer import Seen, names
 from adaptedit.data.render.scene import Scene, Thing
-from adaptedit.data.render.styles import STYLES
 from adaptedit.data.render.surfaces import COLOURS, SURFACES, usable
 from adaptedit.data.render.words import (
     ALIVE,
@@ -35,11 +34,12 @@ from adaptedit.data.render.words import (
     WORDS_ON_SIGNS,
     article,
 )
+from adaptedit.data.styles import STYLES
 
 
 @dataclass(frozen=True)
 class Edit:
-    """kind: of `phrasings.KINDS`. keys: whose pixels the edit changes, before and after ("floor" and the
+    """kind: of `phrases.KINDS`. keys: whose pixels the edit changes, before and after ("floor" and the
     like too); () for the whole picture. slots: of the phrasing; "p" of an added thing is found in its render.
     """
 
@@ -56,8 +56,8 @@ Maker = Callable[[Rng, Stock, Scene, Sequence[Seen], int], Edit | None]
 
 
 def instruction(rng: Rng, edit: Edit, held_out: bool) -> str:
-    templates = (phrasings.HELD_OUT if held_out else phrasings.TRAIN)[edit.phrasing]
-    return phrasings.fill(pick(rng, templates), **edit.slots)
+    templates = (phrases.HELD_OUT if held_out else phrases.TRAIN)[edit.phrasing]
+    return phrases.fill(pick(rng, templates), **edit.slots)
 
 
 def _target(
@@ -275,4 +275,4 @@ MAKERS: dict[str, Maker] = {
     "style": style,
     "global": globally,
 }
-assert set(MAKERS) == set(phrasings.KINDS) and set(PATTERNS) <= set(SURFACES)
+assert set(MAKERS) == set(phrases.KINDS) and set(PATTERNS) <= set(SURFACES)

@@ -1,13 +1,13 @@
-"""A picture in another manner: filters of Pillow and SciPy over the finished render."""
+"""A picture in another manner: filters of Pillow and OpenCV over the finished picture."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageEnhance, ImageFilter, ImageOps
-from scipy import ndimage
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -17,8 +17,12 @@ def _grey(picture: Pixels) -> npt.NDArray[np.float32]:
 
 
 def _edges(picture: Pixels, sigma: float) -> npt.NDArray[np.float32]:
-    smooth = ndimage.gaussian_filter(_grey(picture), sigma)
-    return np.asarray(np.hypot(ndimage.sobel(smooth, 0), ndimage.sobel(smooth, 1)), np.float32)
+    smooth = _blurred(_grey(picture), sigma)
+    return np.asarray(np.hypot(cv2.Sobel(smooth, -1, 1, 0), cv2.Sobel(smooth, -1, 0, 1)), np.float32)
+
+
+def _blurred(picture: npt.NDArray[np.float32], sigma: float) -> npt.NDArray[np.float32]:
+    return np.asarray(cv2.GaussianBlur(picture, (0, 0), sigma), np.float32)
 
 
 def _scale(picture: Pixels) -> float:
@@ -27,7 +31,7 @@ def _scale(picture: Pixels) -> float:
 
 def pencil(picture: Pixels) -> Pixels:
     grey = _grey(picture)
-    blurred = ndimage.gaussian_filter(1 - grey, 4 * _scale(picture))
+    blurred = _blurred(1 - grey, 4 * _scale(picture))
     dodged = np.clip(grey / np.maximum(1 - blurred, 0.05), 0, 1) ** 1.6
     line = np.clip(1 - 0.55 * _edges(picture, 0.6), 0, 1)
     return np.asarray(np.repeat((255 * dodged * line)[..., None], 3, 2), np.uint8)
@@ -35,8 +39,8 @@ def pencil(picture: Pixels) -> Pixels:
 
 def watercolour(picture: Pixels) -> Pixels:
     size = int(2 * round(2 * _scale(picture)) + 1)
-    flat = np.stack([ndimage.median_filter(picture[..., c], size) for c in range(3)], 2).astype(np.float32)
-    paper = ndimage.gaussian_filter(np.random.default_rng(0).standard_normal(picture.shape[:2]), 1.2)
+    flat = cv2.medianBlur(picture, size).astype(np.float32)
+    paper = _blurred(np.random.default_rng(0).standard_normal(picture.shape[:2], np.float32), 1.2)
     pale = 255 - (255 - flat) * (0.8 + 0.05 * paper[..., None] / paper.std())
     bleed = 1 - 0.35 * np.clip(_edges(flat.astype(np.uint8), 1.2), 0, 1)[..., None]
     return np.asarray(np.clip(pale * bleed, 0, 255), np.uint8)
