@@ -12,6 +12,7 @@ import numpy.typing as npt
 from adaptedit.data.render import VERSION, masks, models
 from adaptedit.data.render.edits import MAKERS, Edit, instruction
 from adaptedit.data.render.engine import Engine, Frame
+from adaptedit.data.render.labels import labels
 from adaptedit.data.render.layout import Stock, draw
 from adaptedit.data.render.phrasings import KINDS
 from adaptedit.data.render.refer import Seen, places, seen
@@ -31,7 +32,9 @@ _LEAST = 0.004
 
 @dataclass(frozen=True)
 class Turn:
-    """source, target: (h, w, 3) uint8. mask: (h, w) uint8, 255 = edit; target == source where it is 0."""
+    """source, target: (h, w, 3) uint8. mask: (h, w) uint8, 255 = edit; target == source where it is 0.
+    noun_labels: (16, 16) uint8, of the source, as `labels.labels` makes them.
+    """
 
     img_id: str
     turn_index: int
@@ -43,6 +46,7 @@ class Turn:
     noun: str
     caption_before: str
     caption_after: str
+    noun_labels: npt.NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
@@ -132,6 +136,7 @@ class Sessions:
                 edit.noun,
                 caption(state.scene, state.things),
                 caption(after.scene, after.things) + (f", as {edit.style}" if edit.style else ""),
+                labels(state.scene, state.frame),
             )
             return turn, after
         return None
