@@ -271,7 +271,7 @@ def globally(rng: Rng, stock: Stock, scene: Scene, things: Sequence[Seen], key: 
         "in warm evening light": replace(now, strength=0.75, key=lit, tint=(1.35, 0.95, 0.6)),
         "in cold blue light": replace(now, strength=0.8, tint=(0.7, 0.95, 1.4)),
         "in dim light": replace(now, strength=0.38),
-        "in bright light": replace(now, strength=1.7),
+        "in bright light": replace(now, strength=2.4),
         "lit from the left": replace(now, strength=0.5, key=4.0, azimuth=-80.0, height=25.0),
         "lit from the right": replace(now, strength=0.5, key=4.0, azimuth=80.0, height=25.0),
     }

@@ -213,7 +213,7 @@ def _things(rng: Rng, stock: Stock, family: str) -> tuple[Thing, ...]:
                 things += [small] if small else []
         if rng.random() < 0.75:
             noun = pick(rng, alike or [first])
-    if rng.random() < 0.22:
+    if rng.random() < 0.3:
         top = (1.6, 1.0) if family == "table" else None
         board = settle(rng, sign(rng, len(things), reach), things, 0.8 * reach + 0.4, top)
         things += [board] if board else []

@@ -163,7 +163,7 @@ class Sessions:
                 return None
         else:
             mask = np.full(state.picture.shape[:2], 255, np.uint8)
-            if float(np.abs(shown - state.shown).mean()) < 0.06:
+            if float(np.abs(shown - state.shown).mean()) < 0.08:
                 return None
         lost = {it.thing.key for it in state.things} - {it.thing.key for it in things} - set(edit.keys)
         if lost:  # the newcomer hides something else
@@ -173,6 +173,10 @@ class Sessions:
             if new is None or new.share < 0.006:
                 return None
             edit = replace(edit, slots=edit.slots | {"p": places(rng, new, things)})
+        if edit.kind in ("recolour", "material"):
+            visibly = np.abs(shown - state.shown).max(2) > 0.08
+            if np.average(visibly, weights=state.frame.cover[edit.keys[0]]) < 0.5:  # only a table's legs
+                return None
         target = masks.blend(state.picture, shown, mask)
         if np.abs(target.astype(int) - state.picture).max(2)[mask > 0].mean() < 10:
             return None
