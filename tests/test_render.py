@@ -13,9 +13,13 @@ from PIL import Image
 pytest.importorskip("mitsuba")
 pytest.importorskip("scipy")
 
-from adaptedit.data.render import fetch, masks, models, phrasings, shards, surfaces  # noqa: E402
+from adaptedit.data import phrases  # noqa: E402
+from adaptedit.data.render import edits, fetch, masks, models, shards, surfaces  # noqa: E402
+from adaptedit.data.render.board import board  # noqa: E402
+from adaptedit.data.render.denoise import denoise  # noqa: E402
 from adaptedit.data.render.engine import Engine  # noqa: E402
-from adaptedit.data.render.layout import apart  # noqa: E402
+from adaptedit.data.render.labels import NOUNS, labels  # noqa: E402
+from adaptedit.data.render.layout import Stock, apart, draw  # noqa: E402
 from adaptedit.data.render.obj import box_mapped, read_obj, read_ply, without_twins, write_ply  # noqa: E402
 from adaptedit.data.render.refer import Seen, colour_of, names  # noqa: E402
 from adaptedit.data.render.scene import Camera, Light, Scene, Thing  # noqa: E402
@@ -200,16 +204,82 @@ def test_twins_get_words_that_tell_them_apart(assets: Path) -> None:
     assert names(np.random.default_rng(0), same[0], same) is None
 
 
+def test_an_office_chair_is_a_chair_too(assets: Path) -> None:
+    chair = replace(cube_at(assets, 1, -1, 0), noun="chair")
+    office = replace(cube_at(assets, 2, 1, 0), noun="office chair")
+    both = [Seen(chair, (0.2, 0.6), 4, 0.05, ""), Seen(office, (0.8, 0.6), 4, 0.05, "")]
+    for seed in range(20):
+        assert names(np.random.default_rng(seed), both[0], both) != "the chair"
+    assert "the office chair" in {names(np.random.default_rng(seed), both[1], both) for seed in range(20)}
+
+
+@pytest.mark.parametrize("maker", [edits.add, edits.swap])
+def test_what_comes_is_not_there_yet(assets: Path, maker: edits.Maker) -> None:
+    """Else "put a cup where the hen is" would leave a scene with two cups."""
+    rng = np.random.default_rng(0)
+    stock = Stock([model for model in models.load(assets) if not model.held_out])
+    made = 0
+    for _ in range(150):
+        scene = draw(rng, stock)
+        seen = [Seen(thing, (0.1 * n, 0.5), 4, 0.05, "") for n, thing in enumerate(scene.things)]
+        edit = maker(rng, stock, scene, seen, 50)
+        if edit is not None:
+            made += 1
+            assert edit.noun not in {thing.noun for thing in scene.things}
+    assert made > 10
+
+
 @pytest.mark.parametrize(("name", "shown"), surfaces.COLOURS.items())
 def test_paints_are_named_as_they_are_asked_for(name: str, shown: tuple[float, float, float]) -> None:
     assert colour_of(np.tile(np.array(shown, np.float32) ** 2.2, (50, 1))) == name
 
 
 def test_every_kind_has_phrasings_enough_and_keeps_some_back() -> None:
-    for kind, known in phrasings.TRAIN.items():
-        assert len(set(known)) >= 8 and phrasings.HELD_OUT[kind]
-        assert not set(known) & set(phrasings.HELD_OUT[kind])
-    assert phrasings.fill("there should be no {x}", x="the cup") == "there should be no cup"
+    for kind, known in phrases.TRAIN.items():
+        assert len(set(known)) >= 8 and phrases.HELD_OUT[kind]
+        assert not set(known) & set(phrases.HELD_OUT[kind])
+    assert phrases.fill("there should be no {x}", x="the cup") == "there should be no cup"
+
+
+# -- signs
+
+
+def a_sign(x: float, z: float = 0, text: str = "OPEN", height: float = 0.6) -> Thing:
+    return Thing(7, "sign", "", x, 0, z, 0, (1.6 * height, height, 0.03), paint="white", text=text)
+
+
+def test_a_sign_shows_its_face_the_right_way_round(assets: Path) -> None:
+    """Its left half is inked, as is the drawing's: neither mirrored nor upside down."""
+    scene = room(a_sign(0, text="L\n ", height=1.2))
+    drawn = board("L\n ", "white", 1.6)[::-1].mean(2)
+    frame = Engine(assets, 128, 16).render(scene, 0)
+    rows, columns = np.nonzero(frame.cover[7] > 0.99)
+    face = frame.albedo[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1].mean(2)
+    face = np.asarray(Image.fromarray(face.astype(np.float32)).resize((32, 20), Image.Resampling.BOX))
+    drawing = np.asarray(Image.fromarray(drawn.astype(np.float32)).resize((32, 20), Image.Resampling.BOX))
+
+    def alike(shown: np.ndarray) -> float:
+        return float(np.corrcoef(shown.ravel(), drawing.ravel())[0, 1])
+
+    assert alike(face) > 0.8
+    assert alike(face) > max(alike(face[::-1]), alike(face[:, ::-1]), alike(face[::-1, ::-1])) + 0.05
+
+
+@pytest.mark.parametrize(
+    ("sign", "share", "possible"),
+    [
+        (a_sign(0), 0.12, True),
+        (a_sign(0), 0.05, False),  # half of it is hidden
+        (a_sign(0, height=0.12), 0.03, False),  # its letters are too small
+    ],
+)
+def test_text_is_edited_where_it_can_be_read(assets: Path, sign: Thing, share: float, possible: bool) -> None:
+    scene = room(sign)
+    stock = Stock(models.load(assets))
+    edit = edits.text(np.random.default_rng(0), stock, scene, [Seen(sign, (0.5, 0.5), 4, share, "")], 9)
+    assert (edit is not None) == possible
+    if edit is not None:
+        assert edit.keys == (7,) and edit.scene.thing(7).text.replace("\n", " ") == edit.slots["w"] != "OPEN"
 
 
 # -- pairs
@@ -264,6 +334,28 @@ def test_a_shadow_belongs_to_the_mask(assets: Path) -> None:
     shadow = (mask > 127) & (full.cover[1] == 0)
     columns = np.nonzero(shadow)[1]
     assert len(columns) > 60 and columns.mean() < 28  # the lamp stands on the right
+
+
+def test_labels_say_which_noun_each_cell_shows(assets: Path) -> None:
+    thing = cube_at(assets, 1, 0.6, 0)
+    scene = room(thing, a_sign(-0.6))
+    shown = labels(scene, Engine(assets, SIZE, 1).render(scene, 0))
+    assert shown.shape == (16, 16) and shown.dtype == np.uint8
+    assert set(np.unique(shown)) == {0, NOUNS.index(thing.noun) + 1, NOUNS.index("sign") + 1}
+    column = scene.camera.project(thing.corners())[:, 0].mean() * 16
+    assert np.nonzero(shown == NOUNS.index(thing.noun) + 1)[1].mean() + 0.5 == pytest.approx(column, abs=0.7)
+    assert set(NOUNS) == {noun for noun, _, _ in models.chosen().values()} | {"sign"} and len(NOUNS) < 256
+
+
+def test_specks_go_and_edges_stay() -> None:
+    albedo, normal = np.full((9, 9, 3), 0.5, np.float32), np.zeros((9, 9, 3), np.float32)
+    normal[..., 2] = 1
+    light = np.full((9, 9, 3), 0.4, np.float32)
+    light[:, 6:] = 0.04
+    speckled = light.copy()
+    speckled[4, 2], speckled[6, 2] = 0, 40
+    clean = denoise(speckled, albedo, normal, np.ones((9, 9), np.float32))
+    assert np.abs(clean - light)[:, [0, 1, 2, 3, 8]].max() < 0.05
 
 
 # -- files

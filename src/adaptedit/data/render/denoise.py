@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
+from scipy import ndimage
 
 Floats = npt.NDArray[np.float32]
 _KERNEL = np.array([1, 4, 6, 4, 1], np.float32) / 16
@@ -21,8 +22,7 @@ def denoise(light: Floats, albedo: Floats, normal: Floats, depth: Floats) -> Flo
     hit = (depth > 0) & (length[..., 0] > 0.8)  # an outline mixes surfaces: nothing to divide by
     divisor = np.where(hit[..., None], np.maximum(albedo, 0.03), 1)
     received = np.asarray(light / divisor, np.float32)
-    # A sample that found the sun by chance outshines its neighbours: no brighter than twice their median.
-    received = _without_fireflies(received)
+    received = _without_specks(received)
     normal = np.asarray(normal / np.maximum(length, 1e-3), np.float32)
     relative = np.asarray(np.log(np.maximum(depth, 1e-3)), np.float32)
     for level in range(_LEVELS):
@@ -30,13 +30,18 @@ def denoise(light: Floats, albedo: Floats, normal: Floats, depth: Floats) -> Flo
     return np.asarray(np.where(hit[..., None], received * divisor, light), np.float32)
 
 
-def _without_fireflies(light: Floats) -> Floats:
+def _without_specks(light: Floats) -> Floats:
+    """A sample that found the sun by chance outshines its neighbours, a pixel whose samples all missed the
+    lamp is darker than all: the one is dimmed, the other takes their median."""
     bright = light.mean(2)
     padded = np.pad(bright, 1, mode="edge")
     h, w = bright.shape
     around = np.stack([padded[i : i + h, j : j + w] for i in range(3) for j in range(3) if (i, j) != (1, 1)])
-    limit = 1.5 * np.partition(around, 6, 0)[6] + 0.02
-    return np.asarray(light * np.minimum(1, limit / np.maximum(bright, 1e-6))[..., None], np.float32)
+    ordered = np.sort(around, 0)
+    limit = 1.5 * ordered[6] + 0.02
+    dimmed = light * np.minimum(1, limit / np.maximum(bright, 1e-6))[..., None]
+    dark = bright < ordered[1] / 1.5 - 0.02
+    return np.asarray(np.where(dark[..., None], ndimage.median_filter(dimmed, (3, 3, 1)), dimmed), np.float32)
 
 
 def _smooth(

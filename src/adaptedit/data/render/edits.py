@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from adaptedit.data import phrases
+from adaptedit.data.render.board import capital
 from adaptedit.data.render.layout import (
     HELD_OUT_LIGHTS,
     LIGHTS,
@@ -52,6 +53,8 @@ class Edit:
     style: str = ""
 
 
+_READABLE = 0.045  # height of a capital in units of the picture's side: 6 pixels of 128
+
 Maker = Callable[[Rng, Stock, Scene, Sequence[Seen], int], Edit | None]
 
 
@@ -72,7 +75,8 @@ def _target(
 
 
 def _fits_picture(scene: Scene, thing: Thing) -> bool:
-    """Inside the picture, large enough, and its box mostly clear of nearer things' boxes."""
+    """Inside the picture, large enough, its box mostly (a sign's: quite) clear of nearer things' boxes."""
+    hidden = 0.02 if thing.text else 0.4
     place = scene.camera.project(thing.corners())
     low, high = place[:, :2].min(0), place[:, :2].max(0)
     if place[:, 2].min() < 0.02 or np.abs(place[:, :2] - 0.5).max() > 0.5 or (high - low).max() < 0.09:
@@ -81,9 +85,22 @@ def _fits_picture(scene: Scene, thing: Thing) -> bool:
         its = scene.camera.project(other.corners())
         if other.key != thing.key and its[:, 2].mean() < place[:, 2].mean():
             shared = np.minimum(high, its[:, :2].max(0)) - np.maximum(low, its[:, :2].min(0))
-            if (shared > 0).all() and shared.prod() > 0.4 * (high - low).prod():
+            if (shared > 0).all() and shared.prod() > hidden * (high - low).prod():
                 return False
     return True
+
+
+def _face(scene: Scene, thing: Thing) -> float:
+    """The area that a sign's face takes when nothing hides it, as a share of the picture."""
+    x, y = scene.camera.project(thing.front())[:, :2].T
+    return abs(float(x @ np.roll(y, 1) - y @ np.roll(x, 1))) / 2
+
+
+def _legible(scene: Scene, thing: Thing, text: str) -> bool:
+    """Whether the sign's letters would be large enough to read in a picture of 128 pixels."""
+    width, height, _ = thing.size
+    scale = (_face(scene, thing) / (width * height)) ** 0.5  # shares of the picture's side a metre
+    return bool(capital(text, width / height) * height * scale > _READABLE)
 
 
 def _newcomer(
@@ -110,6 +127,7 @@ def _one_line(text: str) -> str:
 def add(rng: Rng, stock: Stock, scene: Scene, things: Sequence[Seen], key: int) -> Edit | None:
     reach = max((max(t.size) for t in scene.things), default=0.5)
     others = scene.things
+    taken = [thing.noun for thing in others]
     tops = [t for t in others if t.model and (m := _model(stock, t)) is not None and m.place == "top"]
     placed: Thing | None = None
     if tops and rng.random() < 0.5:
@@ -118,16 +136,18 @@ def add(rng: Rng, stock: Stock, scene: Scene, things: Sequence[Seen], key: int) 
         placed = carried(rng, stock, key, carrier, model, others) if model else None
         placed = placed if placed and _fits_picture(scene, placed) else None
     for _ in range(6 if placed is None else 0):
-        if rng.random() < 0.06:
-            thing: Thing | None = sign(rng, key, scene.family)
+        if "sign" not in taken and rng.random() < 0.06:
+            thing: Thing | None = sign(rng, key, reach)
         else:
-            thing = _newcomer(rng, stock, scene, key, reach * float(rng.uniform(0.5, 1)), ())
+            thing = _newcomer(rng, stock, scene, key, reach * float(rng.uniform(0.5, 1)), taken)
         if thing is None:
             return None
         top = scene.top if scene.table else None
         candidate = settle(rng, thing, others, 1.6 * reach, top)
         before_wall = candidate is not None and candidate.corners()[:, 2].min() > scene.back
-        if candidate and (before_wall or not scene.wall) and _fits_picture(scene, candidate):
+        if candidate is None or scene.wall and not before_wall or not _fits_picture(scene, candidate):
+            continue
+        if not candidate.text or _legible(scene, candidate, candidate.text):
             placed = candidate
             break
     if placed is None:
@@ -149,19 +169,20 @@ def remove(rng: Rng, stock: Stock, scene: Scene, things: Sequence[Seen], key: in
 
 
 def swap(rng: Rng, stock: Stock, scene: Scene, things: Sequence[Seen], key: int) -> Edit | None:
-    """Replace: another noun of about the same size at the same foot."""
+    """Replace: a noun that is not there yet, of about the same size, at the same foot."""
     found = _target(rng, things, lambda t: bool(t.model) and all(other.on != t.key for other in scene.things))
     if found is None:
         return None
     it, words = found
     old = it.thing
     rest = tuple(t for t in scene.things if t.key != old.key)
+    taken = [t.noun for t in scene.things]
     for _ in range(12):
         if old.on is None:
-            new = _newcomer(rng, stock, scene, key, max(old.size), [old.noun])
+            new = _newcomer(rng, stock, scene, key, max(old.size), taken)
         else:
             hand = replace(scene, family="table")
-            new = _newcomer(rng, stock, hand, key, max(old.size), [old.noun])
+            new = _newcomer(rng, stock, hand, key, max(old.size), taken)
         if new is None:
             return None
         new = replace(new, x=old.x, y=old.y, z=old.z, turn=new.turn, on=old.on)
@@ -196,11 +217,21 @@ def material(rng: Rng, stock: Stock, scene: Scene, things: Sequence[Seen], key: 
 
 
 def text(rng: Rng, stock: Stock, scene: Scene, things: Sequence[Seen], key: int) -> Edit | None:
-    found = _target(rng, things, lambda t: bool(t.text), 0.02)
+    """Another text on a sign that nothing hides, where both texts can be read."""
+    shares = {it.thing.key: it.share for it in things}
+    found = _target(
+        rng,
+        things,
+        lambda t: bool(t.text) and shares[t.key] > 0.92 * _face(scene, t) and _legible(scene, t, t.text),
+    )
     if found is None:
         return None
     it, words = found
-    new = pick(rng, [w for w in WORDS_ON_SIGNS if w != it.thing.text])
+    shown = [t.text for t in scene.things]
+    fitting = [w for w in WORDS_ON_SIGNS if w not in shown and _legible(scene, it.thing, w)]
+    if not fitting:
+        return None
+    new = pick(rng, fitting)
     slots = {"x": words, "v": _one_line(it.thing.text), "w": _one_line(new)}
     return Edit("text", "text", scene.changed(replace(it.thing, text=new)), "sign", slots, (it.thing.key,))
 
@@ -240,7 +271,7 @@ def globally(rng: Rng, stock: Stock, scene: Scene, things: Sequence[Seen], key: 
         "in warm evening light": replace(now, strength=0.75, key=lit, tint=(1.35, 0.95, 0.6)),
         "in cold blue light": replace(now, strength=0.8, tint=(0.7, 0.95, 1.4)),
         "in dim light": replace(now, strength=0.38),
-        "in bright light": replace(now, strength=1.7),
+        "in bright light": replace(now, strength=2.4),
         "lit from the left": replace(now, strength=0.5, key=4.0, azimuth=-80.0, height=25.0),
         "lit from the right": replace(now, strength=0.5, key=4.0, azimuth=80.0, height=25.0),
     }

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
+from scipy import ndimage
 
 from adaptedit.data.render.board import board
 from adaptedit.data.render.denoise import denoise
@@ -65,7 +66,7 @@ class Engine:
         seen = self._pass(world, guides, self.spp, seed)
         fine = self._pass(world, {"type": "aov", "aovs": "s:shape_index"}, 1, seed, sensor=1)
         albedo, normal, depth = seen[..., :3], seen[..., 3:6], seen[..., 6]
-        light = np.nan_to_num(light, posinf=0, neginf=0)
+        light = _without_broken(light)
         names = [shape.id() for shape in world.shapes()]
         cover = _cover(fine, [owners[name] for name in names])
         return Frame(denoise(light, albedo, normal, depth), depth, albedo, cover)
@@ -232,6 +233,14 @@ class Engine:
             {"type": "cube", "to_world": box, "bsdf": _diffuse(wood)},
             {"type": "rectangle", "to_world": front, "bsdf": _diffuse(self._bitmap(face))},
         ]
+
+
+def _without_broken(light: Floats) -> Floats:
+    """Pixels where a sample came out infinite or negative, as on some models' thin triangles, take the
+    median of those around them."""
+    broken = np.any(~np.isfinite(light) | (light < 0), axis=2, keepdims=True)
+    zeroed = np.where(broken, 0, light)
+    return np.asarray(np.where(broken, ndimage.median_filter(zeroed, (3, 3, 1)), zeroed), np.float32)
 
 
 def _cover(fine: Floats, owners: list[int | str]) -> dict[int | str, Floats]:

@@ -25,7 +25,6 @@ LIGHTS = {
     "street": ("city", "park", "sunrise", "sunset", "forest", "sky"),
 }
 HELD_OUT_LIGHTS = {"table": ("hall", "lab"), "room": ("hall", "lab"), "street": ("venice", "dawn")}
-SIGN = {"table": (0.26, 0.16), "room": (1.0, 0.65), "street": (1.3, 0.85)}  # width and height, metres
 _NEVER_TURNED = ("rug",)
 
 
@@ -86,10 +85,10 @@ def new_thing(rng: Rng, key: int, noun: str, model: Model, paint: str = "") -> T
     return Thing(key, noun, model.key, 0, 0, 0, turn, (width, height, depth), paint=paint)
 
 
-def sign(rng: Rng, key: int, family: str) -> Thing:
-    """A standing board, turned to the camera."""
-    width, height = SIGN[family]
-    width *= float(rng.uniform(0.8, 1.2))
+def sign(rng: Rng, key: int, reach: float) -> Thing:
+    """A standing board, turned to the camera, among things that are `reach` metres long."""
+    height = float(np.clip(reach * rng.uniform(0.4, 0.7), 0.12, 1.5))
+    width = height * float(rng.uniform(1.3, 2.0))
     colour = pick(rng, ("white", "white", "yellow", "blue", "red", "green", "black"))
     words = pick(rng, WORDS_ON_SIGNS)
     turn = float(rng.uniform(-20, 20))
@@ -116,11 +115,12 @@ def settle(
 def carried(
     rng: Rng, stock: Stock, key: int, carrier: Thing, model: Model, things: Sequence[Thing]
 ) -> Thing | None:
-    """A small thing standing on the carrier, or None."""
+    """A small thing of a noun of its own standing on the carrier, or None."""
+    taken = {thing.noun for thing in things}
     nouns = [
         noun
         for noun, models in stock.nouns.items()
-        if models[0].place == "hand" and any(0.15 < m.reach < 0.6 for m in models)
+        if noun not in taken and models[0].place == "hand" and any(0.15 < m.reach < 0.6 for m in models)
     ]
     if not nouns:
         return None
@@ -197,8 +197,6 @@ def _things(rng: Rng, stock: Stock, family: str) -> tuple[Thing, ...]:
     low = 0.06 if family == "table" else 0.25
     first = pick(rng, stock.fitting(family, low, 15 if rng.random() < 0.3 else 6))
     things: list[Thing] = []
-    if rng.random() < 0.22:
-        things.append(sign(rng, 0, family))
     reach = pick(rng, stock.nouns[first]).reach
     alike = stock.fitting(family, reach / 2.2, reach * 2.0)
     noun = first
@@ -213,12 +211,12 @@ def _things(rng: Rng, stock: Stock, family: str) -> tuple[Thing, ...]:
             if model.place == "top" and rng.random() < 0.7:
                 small = carried(rng, stock, len(things), placed, model, things)
                 things += [small] if small else []
-        if rng.random() < 0.75 or noun == "sign":
+        if rng.random() < 0.75:
             noun = pick(rng, alike or [first])
-    if things and things[0].noun == "sign" and not things[0].x and not things[0].z:
+    if rng.random() < 0.3:
         top = (1.6, 1.0) if family == "table" else None
-        placed = settle(rng, things[0], things[1:], 0.8 * reach + 0.4, top)
-        things = [placed, *things[1:]] if placed else things[1:]
+        board = settle(rng, sign(rng, len(things), reach), things, 0.8 * reach + 0.4, top)
+        things += [board] if board else []
     return tuple(things)
 
 

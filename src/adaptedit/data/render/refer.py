@@ -81,9 +81,12 @@ def _name(red: float, green: float, blue: float) -> str:
 
 
 def names(rng: np.random.Generator, it: Seen, others: Sequence[Seen]) -> str | None:
-    """Words for `it` with their article, at random among those that fit only it; None if none does."""
-    twins = [other for other in others if other is not it and other.noun == it.noun]
-    rest = [other for other in others if other is not it and other.noun != it.noun]
+    """Words for `it` with their article, at random among those that fit only it; None if none does.
+
+    An office chair is a chair, too: "the chair" does not tell it from another.
+    """
+    twins = [other for other in others if other is not it and f" {other.noun}".endswith(f" {it.noun}")]
+    rest = [other for other in others if other is not it and other not in twins]
     ways = [f"the {it.noun}"] * 3 if not twins else []
     if it.colour and all(twin.colour not in (it.colour, "") for twin in twins):
         ways += [f"the {it.colour} {it.noun}"] * (2 if twins else 1)

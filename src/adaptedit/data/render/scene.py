@@ -41,6 +41,10 @@ class Thing:
         foot = across + np.array([self.x, self.y, self.z])
         return np.concatenate([foot, foot + np.array([0, self.size[1], 0])])
 
+    def front(self) -> npt.NDArray[np.float64]:
+        """(4, 3) corners of the side that faces +z before the turn, in order around it."""
+        return self.corners()[[1, 3, 7, 5]]
+
 
 @dataclass(frozen=True)
 class Light:

@@ -13,6 +13,7 @@ from adaptedit.data.phrases import KINDS
 from adaptedit.data.render import VERSION, masks, models
 from adaptedit.data.render.edits import MAKERS, Edit, instruction
 from adaptedit.data.render.engine import Engine, Frame
+from adaptedit.data.render.labels import labels
 from adaptedit.data.render.layout import Stock, draw
 from adaptedit.data.render.refer import Seen, places, seen
 from adaptedit.data.render.scene import Scene
@@ -31,7 +32,9 @@ _LEAST = 0.004
 
 @dataclass(frozen=True)
 class Turn:
-    """source, target: (h, w, 3) uint8. mask: (h, w) uint8, 255 = edit; target == source where it is 0."""
+    """source, target: (h, w, 3) uint8. mask: (h, w) uint8, 255 = edit; target == source where it is 0.
+    noun_labels: (16, 16) uint8, of the source, as `labels.labels` makes them.
+    """
 
     img_id: str
     turn_index: int
@@ -43,6 +46,7 @@ class Turn:
     noun: str
     caption_before: str
     caption_after: str
+    noun_labels: npt.NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
@@ -132,6 +136,7 @@ class Sessions:
                 edit.noun,
                 caption(state.scene, state.things),
                 caption(after.scene, after.things) + (f", as {edit.style}" if edit.style else ""),
+                labels(state.scene, state.frame),
             )
             return turn, after
         return None
@@ -158,7 +163,7 @@ class Sessions:
                 return None
         else:
             mask = np.full(state.picture.shape[:2], 255, np.uint8)
-            if float(np.abs(shown - state.shown).mean()) < 0.06:
+            if float(np.abs(shown - state.shown).mean()) < 0.08:
                 return None
         lost = {it.thing.key for it in state.things} - {it.thing.key for it in things} - set(edit.keys)
         if lost:  # the newcomer hides something else
@@ -168,6 +173,10 @@ class Sessions:
             if new is None or new.share < 0.006:
                 return None
             edit = replace(edit, slots=edit.slots | {"p": places(rng, new, things)})
+        if edit.kind in ("recolour", "material"):
+            visibly = np.abs(shown - state.shown).max(2) > 0.08
+            if np.average(visibly, weights=state.frame.cover[edit.keys[0]]) < 0.5:  # only a table's legs
+                return None
         target = masks.blend(state.picture, shown, mask)
         if np.abs(target.astype(int) - state.picture).max(2)[mask > 0].mean() < 10:
             return None

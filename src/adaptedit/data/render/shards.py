@@ -21,6 +21,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from adaptedit.data.render import VERSION
+from adaptedit.data.render.labels import GRID, NOUNS
 from adaptedit.data.render.sessions import Sessions, Turn
 from adaptedit.errors import AdaptEditError
 from adaptedit.extras import needed
@@ -30,7 +31,7 @@ PICTURES = ("source_img", "mask_img", "target_img")
 TEXTS = ("img_id", "instruction", "kind", "noun", "caption_before", "caption_after", "version")
 COLUMNS = (
     "img_id", "turn_index", "source_img", "mask_img", "instruction", "target_img",
-    "kind", "noun", "caption_before", "caption_after", "seed", "version",
+    "kind", "noun", "caption_before", "caption_after", "noun_labels", "seed", "version",
 )  # fmt: skip
 _GROUP = 8  # rows that a reader decodes together
 
@@ -86,18 +87,18 @@ def parse_shard(text: str) -> tuple[int, int]:
 
 
 def encoded(turns: list[Turn], job: Job) -> bytes:
-    """One parquet file, with the hub's description of its features."""
+    """One parquet file, with the hub's description of its features, and of what `noun_labels` count."""
     pa, parquet = needed("pyarrow", "rendering", "render"), needed("pyarrow.parquet", "rendering", "render")
     image = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
     rows = [_row(turn, job) for turn in turns]
     types = {name: pa.string() for name in TEXTS} | {name: image for name in PICTURES}
-    types |= {"turn_index": pa.int32(), "seed": pa.int64()}
-    features = {
-        name: {"_type": "Image"} if name in PICTURES else {"dtype": str(types[name]), "_type": "Value"}
-        for name in COLUMNS
-    }
+    types |= {"turn_index": pa.int32(), "seed": pa.int64(), "noun_labels": pa.list_(pa.uint8(), GRID**2)}
+    features: dict[str, Any] = {name: {"dtype": str(types[name]), "_type": "Value"} for name in COLUMNS}
+    features |= {name: {"_type": "Image"} for name in PICTURES}
+    cell = {"dtype": "uint8", "_type": "Value"}
+    features["noun_labels"] = {"feature": cell, "length": GRID**2, "_type": "Sequence"}
     table = pa.table({name: pa.array([row[name] for row in rows], types[name]) for name in COLUMNS})
-    described = {"huggingface": json.dumps({"info": {"features": features}})}
+    described = {"huggingface": json.dumps({"info": {"features": features}}), "nouns": json.dumps(NOUNS)}
     sink = io.BytesIO()
     parquet.write_table(table.replace_schema_metadata(described), sink, row_group_size=_GROUP)
     return sink.getvalue()
@@ -116,6 +117,7 @@ def _row(turn: Turn, job: Job) -> dict[str, Any]:
     }
     row: dict[str, Any] = {name: getattr(turn, name) for name in TEXTS if name != "version"}
     row |= {"turn_index": turn.turn_index, "seed": job.seed, "version": job.version}
+    row["noun_labels"] = turn.noun_labels.ravel()
     for name, picture in pictures.items():
         buffer = io.BytesIO()
         picture.save(buffer, "PNG")
