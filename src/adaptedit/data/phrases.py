@@ -171,7 +171,7 @@ HELD_OUT: dict[str, tuple[str, ...]] = {
     "pattern": ("could {x} have a {m} pattern?", "redo {x} with a {m} pattern"),
     "text": ('the text on {x} should be "{w}"', 'could {x} say "{w}"?', 'rewrite "{v}" as "{w}"'),
     "background": ("exchange {x} for {y}", "could we have {y} rather than {x}?"),
-    "place": ("could this be in {y}?", "swap the background for {y}"),
+    "place": ("could this be in {y}?", "how about {y} as the background?"),
     "style": ("redraw this as {s}", "could this be {s}?"),
     "global": ("could this be {g}?", "how would this look {g}?"),
 }

@@ -131,7 +131,7 @@ class SyntheticPairs:
         kind = kind or str(rng.choice(list(phrases.KINDS), p=list(phrases.KINDS.values())))
         grey = kind in ("add", "remove", "replace", "text", IDLE) and rng.random() < 0.06
         while True:
-            objects = lay_out(rng, self.nouns, with_sign=kind == "text" and nouns.SIGN in self.nouns)
+            objects = lay_out(rng, self.nouns, with_sign=kind == "text")
             scene = _Scene(self.backgrounds.draw(rng), objects, grey)
             if edit := self._makers[kind](rng, scene):
                 break  # else nothing in words would tell the object from its twin
@@ -150,8 +150,11 @@ class SyntheticPairs:
     def _say(self, rng: Rng, phrasing: str, **slots: str) -> str:
         return phrases.fill(pick(rng, self.templates[phrasing]), **slots)
 
-    def _add(self, rng: Rng, scene: _Scene) -> _Edit:
-        noun, look, words = self._new(rng, scene)
+    def _add(self, rng: Rng, scene: _Scene) -> _Edit | None:
+        found = self._new(rng, scene)
+        if found is None:
+            return None
+        noun, look, words = found
         word = pick(rng, WORDS) if noun is nouns.SIGN else ""
         placed = self._free_place(rng, scene.objects)
         new = Placed(noun, look, *placed[0], NEW_SIZE, word)
@@ -200,9 +203,10 @@ class SyntheticPairs:
     def _replace(self, rng: Rng, scene: _Scene) -> _Edit | None:
         index = int(rng.integers(len(scene.objects)))
         words = refer(rng, scene.objects, index, not scene.grey)
-        if words is None:
+        found = self._new(rng, scene, but=scene.objects[index].noun)
+        if words is None or found is None:
             return None
-        noun, look, new = self._new(rng, scene, but=scene.objects[index].noun)
+        noun, look, new = found
         word = pick(rng, WORDS) if noun is nouns.SIGN else ""
         objects = list(scene.objects)
         objects[index] = replace(objects[index], noun=noun, look=look, word=word)
@@ -241,11 +245,14 @@ class SyntheticPairs:
         light = pick(rng, tuple(LIGHTS))
         return _Edit(self._say(rng, "global", g=light), scene.objects, whole=partial(relit, name=light))
 
-    def _idle(self, rng: Rng, scene: _Scene) -> _Edit:
+    def _idle(self, rng: Rng, scene: _Scene) -> _Edit | None:
         """Nothing is asked for, or something is to be done to a thing that is not there."""
         if rng.random() < 0.4:
             return _Edit(pick(rng, self.idle), scene.objects)
-        noun, _, words = self._new(rng, scene)
+        found = self._new(rng, scene)
+        if found is None:
+            return None
+        noun, _, words = found
         if rng.random() < 0.2:
             there = pick(rng, scene.objects)
             others = [c for c in COLOURS if all(c != o.colour for o in scene.objects if o.noun is there.noun)]
@@ -271,10 +278,13 @@ class SyntheticPairs:
 
     def _new(
         self, rng: Rng, scene: _Scene, but: nouns.Noun | None = None
-    ) -> tuple[nouns.Noun, str | None, str]:
-        """A noun that the scene does not show, at times in a colour; and its words."""
+    ) -> tuple[nouns.Noun, str | None, str] | None:
+        """A noun that the scene does not show, at times in a colour; and its words. None if all are there."""
         there = {o.noun for o in scene.objects} | {but}
-        noun = pick(rng, [n for n in self.nouns if n not in there])
+        free = [n for n in self.nouns if n not in there]
+        if not free:
+            return None
+        noun = pick(rng, free)
         paint = noun is not nouns.SIGN and not scene.grey and rng.random() < 0.2
         colour = pick(rng, tuple(COLOURS)) if paint else None
         name = called(rng, noun)
@@ -322,7 +332,7 @@ class SyntheticPairs:
         for placed in objects:
             sprite = self._sprite(placed)
             there, here = self._window(placed, sprite.alpha.shape)
-            labels[there][sprite.alpha[here] > 0.5] = self.nouns.index(placed.noun) + 1
+            labels[there][sprite.alpha[here] > 0.5] = [*self.nouns, nouns.SIGN].index(placed.noun) + 1
         return labels[4 * self.scale :: 8 * self.scale, 4 * self.scale :: 8 * self.scale].copy()
 
     def _sprite(self, placed: Placed) -> Sprite:

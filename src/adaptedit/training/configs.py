@@ -1,6 +1,7 @@
 """Every number of a training run, by name: `tiny` is what ships, `debug` runs in seconds, for tests.
 
-What ships was trained in two goes (LOG.md); these are the second's numbers, begun from the first's weights.
+What ships was trained in goes, each begun from the weights of the one before (LOG.md). These are the
+numbers of the last.
 """
 
 from __future__ import annotations
@@ -35,10 +36,10 @@ RECIPES: dict[str, Recipe] = {
         width=192,
         layers=6,
         preset="paper",
-        encoder=TrainConfig(steps=900, batch=32, lr=2e-3, ema=0.995),
-        backbone=TrainConfig(steps=1400, batch=32, lr=2e-3, decay=0.5, seed=1),
+        encoder=TrainConfig(steps=1000, batch=32, lr=2e-3, decay=0.4, ema=0.995, save_every=100, seed=21),
+        backbone=TrainConfig(steps=2000, batch=32, lr=2e-3, warmup=40, decay=0.5, save_every=100, seed=31),
         adapter=TrainConfig(
-            steps=360, batch=32, lr=3e-3, warmup=30, decay=0.5, ema=0.98, save_every=40, seed=1
+            steps=400, batch=32, lr=3e-3, warmup=30, decay=0.5, ema=0.98, save_every=40, seed=2
         ),
     ),
     "debug": Recipe(
