@@ -1,6 +1,6 @@
 """How often `tiny` says that there is nothing to edit: when nothing is asked for, and when something is.
 
-    python benchmarks/tiny/idle.py
+python benchmarks/tiny/idle.py
 """
 
 from __future__ import annotations
