@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -31,6 +31,7 @@ class FakeBackbone(nn.Module):
     """
 
     name = "fake"
+    batched = True
     resolution = 64
     grid = (4, 4)
 
@@ -45,39 +46,44 @@ class FakeBackbone(nn.Module):
     def working_size(self, size: Size) -> Size:
         return self.resolution, self.resolution
 
-    def features(self, image: Image.Image, prompt: str) -> PromptStates:
-        assert image.size == (self.resolution, self.resolution)
-        picture = F.adaptive_avg_pool2d(to_tensor(image), self.grid).flatten(2).mT
-        states = torch.cat([picture, torch.full((1, 5, 3), 0.5)], dim=1)
+    def features(self, images: Sequence[Image.Image], prompts: Sequence[str]) -> PromptStates:
+        assert {image.size for image in images} == {(self.resolution, self.resolution)}
+        picture = F.adaptive_avg_pool2d(_pixels(images), self.grid).flatten(2).mT
+        states = torch.cat([picture, torch.full((len(prompts), 5, 3), 0.5)], dim=1)
         return PromptStates(states, torch.ones(states.shape[:2], dtype=torch.bool), picture.shape[1])
 
     def edit(
         self,
-        image: Image.Image,
-        prompt: str,
-        region: Region,
+        images: Sequence[Image.Image],
+        prompts: Sequence[str],
+        regions: Sequence[Region],
         *,
+        generators: Sequence[torch.Generator],
         follow_source: bool = False,
         num_inference_steps: int | None = None,
-        generator: torch.Generator | None = None,
         on_step: OnStep | None = None,
         **options: Any,
-    ) -> Edited:
-        assert image.size == region.size == (self.resolution, self.resolution)
-        source = F.pixel_unshuffle(to_tensor(image) * 2 - 1, PATCH).flatten(2).mT
-        inside = tokens_inside(region, self.grid)
+    ) -> list[Edited]:
+        assert {one.size for one in [*images, *regions]} == {(self.resolution, self.resolution)}
+        source = F.pixel_unshuffle(_pixels(images) * 2 - 1, PATCH).flatten(2).mT
+        inside = torch.cat([tokens_inside(region, self.grid) for region in regions])
         latents = denoise(
             lambda latents, t: 0.98 * (latents + source) / t[:, None, None],
             source,
             num_inference_steps=num_inference_steps or 1,
-            generator=generator,
+            generators=generators,
             on_step=on_step,
             constrain=follow_source_outside(source, inside) if follow_source else None,
         )
-        return Edited(self._decode(latents), self._decode(source))
+        pairs = zip(self._decode(latents), self._decode(source), strict=True)
+        return [Edited(to_pil(edited), to_pil(reconstruction)) for edited, reconstruction in pairs]
 
-    def _decode(self, latents: Tensor) -> Image.Image:
-        return to_pil(F.pixel_shuffle(latents.mT.unflatten(2, self.grid), PATCH)[0] / 2 + 0.5)
+    def _decode(self, latents: Tensor) -> Tensor:
+        return F.pixel_shuffle(latents.mT.unflatten(2, self.grid), PATCH) / 2 + 0.5
+
+
+def _pixels(images: Sequence[Image.Image]) -> Tensor:
+    return torch.cat([to_tensor(image) for image in images])
 
 
 class FakeAdapter(nn.Module):
@@ -97,8 +103,8 @@ class FakeAdapter(nn.Module):
         return probability
 
     @contextmanager
-    def region(self, region: Region) -> Iterator[None]:
-        self.seen.append(region)
+    def region(self, regions: Sequence[Region]) -> Iterator[None]:
+        self.seen += regions
         yield
 
     @contextmanager

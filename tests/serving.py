@@ -7,7 +7,7 @@ import io
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -53,8 +53,9 @@ def serving(
     pipe: AdaptEditPipeline | Callable[[], AdaptEditPipeline], drain: float = LONG, **settings: Any
 ) -> Iterator[Served]:
     load = pipe if not isinstance(pipe, AdaptEditPipeline) else lambda: pipe
-    worker = Worker(load, settings.get("places", 32))
-    app = create_app(Settings(model="fake", **settings), worker)
+    told = Settings(model="fake", **settings)
+    worker = Worker(load, told.places, told.max_batch)
+    app = create_app(told, worker)
     config = uvicorn.Config(app, port=0, log_config=None, access_log=False, timeout_graceful_shutdown=5)
     server = DrainingServer(config, worker, drain)
     thread = threading.Thread(target=server.run, daemon=True)
@@ -77,19 +78,25 @@ def until(condition: Callable[[], object]) -> None:
 
 
 class GatedBackbone(FakeBackbone):
-    """Each edit waits for `go`. edits: the prompts of those that began; ended: of those that ended."""
+    """Each call waits for `go`. edits: the prompts of those that began; ended: of those that ended."""
 
     def __init__(self) -> None:
         super().__init__()
         self.go = threading.Event()
-        self.edits: list[str] = []
+        self.calls: list[list[str]] = []
         self.ended: list[str] = []
 
-    def edit(self, image: Image.Image, prompt: str, *args: Any, **options: Any) -> Edited:
-        self.edits.append(prompt)
+    @property
+    def edits(self) -> list[str]:
+        return [prompt for call in self.calls for prompt in call]
+
+    def edit(
+        self, images: Sequence[Image.Image], prompts: Sequence[str], *args: Any, **options: Any
+    ) -> list[Edited]:
+        self.calls.append(list(prompts))
         assert self.go.wait(LONG)
-        edited = super().edit(image, prompt, *args, **options)
-        self.ended.append(prompt)
+        edited = super().edit(images, prompts, *args, **options)
+        self.ended += prompts
         return edited
 
 

@@ -36,13 +36,13 @@ def fake_editor(pipe: AdaptEditPipeline, monkeypatch: pytest.MonkeyPatch) -> Ada
 def edited(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The instructions of all edits that were begun."""
     begun: list[str] = []
-    call = AdaptEditPipeline.__call__
+    call = AdaptEditPipeline.editing
 
     def noted(self: AdaptEditPipeline, image: Any, prompt: str, *rest: Any, **options: Any) -> Any:
         begun.append(prompt)
         return call(self, image, prompt, *rest, **options)
 
-    monkeypatch.setattr(AdaptEditPipeline, "__call__", noted)
+    monkeypatch.setattr(AdaptEditPipeline, "editing", noted)
     return begun
 
 

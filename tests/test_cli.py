@@ -262,7 +262,7 @@ def test_interrupted_is_130(desk: Path, tmp_path: Path, fake_editor: AdaptEditPi
     def interrupt(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    fake_editor.predict_region = interrupt  # type: ignore
+    fake_editor.finding = interrupt  # type: ignore
     result = run("edit", desk, "x")
     assert result.exit_code == 130
     assert files(tmp_path) == {"desk.png"}

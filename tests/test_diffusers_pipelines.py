@@ -80,7 +80,9 @@ def test_a_fresh_adapter_gives_the_pipelines_own_picture(name: str) -> None:
     edit = editor(name, awake=False)
     image, region = at_work(edit)
     with edit.adapter.region(region), torch.no_grad():
-        ours = edit.backbone.edit(image, PROMPT, region, num_inference_steps=STEPS, generator=seed())
+        (ours,) = edit.backbone.edit(
+            [image], [PROMPT], [region], num_inference_steps=STEPS, generators=[seed()]
+        )
     width, height = image.size
     sides = {} if name == "longcat" else {"width": width, "height": height}
     if name == "flux-fill":
@@ -121,7 +123,12 @@ def test_latent_preservation_ends_on_the_source(name: str, monkeypatch: pytest.M
     for follow in (True, False):
         with edit.adapter.region(region), torch.no_grad():
             edit.backbone.edit(
-                image, PROMPT, region, follow_source=follow, num_inference_steps=STEPS, generator=seed()
+                [image],
+                [PROMPT],
+                [region],
+                follow_source=follow,
+                num_inference_steps=STEPS,
+                generators=[seed()],
             )
         source, edited = (latents.reshape(*latents.shape[:2], *latents.shape[-2:]) for latents in seen[-2:])
         half = source.shape[-1] // 2 + 1
@@ -135,16 +142,16 @@ def test_the_region_is_found_in_the_pipelines_own_states(name: str) -> None:
     edit = editor(name)
     region = edit.predict_region(picture(), PROMPT)
     assert region.size == (120, 90)
-    states = edit.backbone.features(at_work(edit)[0], PROMPT)
-    again = edit.backbone.features(at_work(edit)[0], PROMPT)
-    other = edit.backbone.features(at_work(edit)[0], "remove the pear")
+    states = edit.backbone.features([at_work(edit)[0]], [PROMPT])
+    again = edit.backbone.features([at_work(edit)[0]], [PROMPT])
+    other = edit.backbone.features([at_work(edit)[0]], ["remove the pear"])
     assert torch.equal(states.hidden_states, again.hidden_states)
     words = slice(states.num_image_tokens, None)
     assert states.hidden_states.shape[1] != other.hidden_states.shape[1] or not torch.equal(
         states.hidden_states[:, words], other.hidden_states[:, words]
     )
     inverse = Image.eval(at_work(edit)[0], lambda value: 255 - value)
-    inverted = edit.backbone.features(inverse, PROMPT)
+    inverted = edit.backbone.features([inverse], [PROMPT])
     seen = slice(0, states.num_image_tokens)
     assert not torch.equal(states.hidden_states[:, seen], inverted.hidden_states[:, seen])
 
@@ -174,9 +181,9 @@ def test_guidance_has_one_name(name: str) -> None:
     image, region = at_work(edit)
 
     def result(**options: Any) -> Image.Image:
-        options |= {"num_inference_steps": STEPS, "generator": seed()}
+        options |= {"num_inference_steps": STEPS, "generators": [seed()]}
         with edit.adapter.region(region), torch.no_grad():
-            return edit.backbone.edit(image, PROMPT, region, **options).image
+            return edit.backbone.edit([image], [PROMPT], [region], **options)[0].image
 
     usual = result()
     assert same(usual, result())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -94,7 +95,10 @@ def test_euler_follows_a_straight_path_exactly_in_any_number_of_steps() -> None:
     source = torch.randn(1, 16, 3)
     for steps in (1, 3, 8):
         latents = denoise(
-            lambda latents, t: (latents + source) / t[:, None, None], source, num_inference_steps=steps
+            lambda latents, t: (latents + source) / t[:, None, None],
+            source,
+            num_inference_steps=steps,
+            generators=[torch.Generator()],
         )
         torch.testing.assert_close(latents, -source, atol=1e-4, rtol=0)
 
@@ -217,8 +221,8 @@ def test_a_part_in_another_parts_crop_is_left_to_its_own(pipe: AdaptEditPipeline
 
 def test_a_drift_of_tone_does_not_show_inside_the_exact_region() -> None:
     class Drifting(FakeBackbone):
-        def edit(self, image: Image.Image, *arguments: object, **options: object) -> Edited:
-            return Edited(Image.eval(image, lambda value: min(value + 10, 255)), image)
+        def edit(self, images: Sequence[Image.Image], *_: object, **__: object) -> list[Edited]:
+            return [Edited(Image.eval(image, lambda value: min(value + 10, 255)), image) for image in images]
 
     pipe = AdaptEditPipeline(Drifting(), FakeAdapter())  # type: ignore[arg-type]
     picture, region = flat_picture((300, 300)), Region.from_box((120, 120, 180, 180), (300, 300))

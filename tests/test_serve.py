@@ -12,6 +12,7 @@ from PIL import Image
 from pytest import Subtests
 
 from adaptedit.editing.pipeline import AdaptEditPipeline, EditOutput
+from adaptedit.editing.together import Asking
 from adaptedit.region import Region
 from conftest import FakeAdapter, FakeBackbone
 from serving import SIZE, Served, alpha_mask, decoded, noise, png, serving
@@ -173,13 +174,13 @@ def test_the_region_can_be_changed_on_the_way(served: Served) -> None:
 
 
 class Recording(AdaptEditPipeline):
-    def predict_region(self, *arguments: Any, **options: Any) -> Region:
+    def finding(self, *arguments: Any, **options: Any) -> Asking[Region]:
         self.found_with = options
-        return super().predict_region(*arguments, **options)
+        return super().finding(*arguments, **options)
 
-    def __call__(self, *arguments: Any, **options: Any) -> EditOutput:
+    def editing(self, *arguments: Any, **options: Any) -> Asking[EditOutput]:
         self.edited_with = options
-        return super().__call__(*arguments, **options)
+        return super().editing(*arguments, **options)
 
 
 def test_every_option_reaches_the_editor() -> None:

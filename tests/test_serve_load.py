@@ -22,6 +22,7 @@ import pytest
 from starlette.requests import Request
 
 from adaptedit.editing.pipeline import AdaptEditPipeline
+from adaptedit.editing.together import Asking
 from adaptedit.interfaces.serve import upload
 from adaptedit.interfaces.serve.problems import Problem
 from adaptedit.interfaces.serve.worker import ClientGone, Worker
@@ -60,7 +61,7 @@ def leaving(served: Served, prompt: str, picture: bytes = PICTURE) -> socket.soc
 
 
 def test_a_full_queue_says_when_to_come_again(gated: AdaptEditPipeline, pool: ThreadPoolExecutor) -> None:
-    with serving(gated, places=3) as served:
+    with serving(gated, places=3, max_batch=1) as served:
         taken = [ask(pool, served, f"taken {number}") for number in range(3)]
         until(lambda: edits(gated).edits and served.worker.waiting == 2)
         metrics = served.get("/metrics").text
@@ -110,16 +111,20 @@ def test_what_nobody_wants_any_more_leaves_the_memory(pipe: AdaptEditPipeline) -
     """While the job before it still runs: else callers that come and go would fill the memory."""
 
     class Upload:
-        def __call__(self, *_: object) -> bytes:
+        def __call__(self, *_: object) -> Asking[bytes]:
+            yield from ()
             return b""
 
     async def scenario() -> None:
-        worker = Worker(lambda: pipe, 9)
+        worker = Worker(lambda: pipe, 9, 8)
         worker.start()
         go, gone = threading.Event(), asyncio.get_running_loop().create_future()
-        first = asyncio.ensure_future(
-            worker.run(lambda *_: b"%d" % go.wait(30), gone=asyncio.Future(), seconds=30)
-        )
+
+        def waiting(*_: object) -> Asking[bytes]:
+            yield from ()
+            return b"%d" % go.wait(30)
+
+        first = asyncio.ensure_future(worker.run(waiting, gone=asyncio.Future(), seconds=30))
         upload = Upload()
         trace = weakref.ref(upload)
         second = asyncio.ensure_future(worker.run(upload, gone=gone, seconds=30))
@@ -153,7 +158,7 @@ def test_too_long_is_said_and_the_place_is_free(gated: AdaptEditPipeline, pool: 
 def test_a_signal_lets_what_was_taken_be_finished(
     gated: AdaptEditPipeline, pool: ThreadPoolExecutor, sig: int
 ) -> None:
-    with serving(gated) as served:
+    with serving(gated, max_batch=1) as served:
         taken = [ask(pool, served, f"taken {number}") for number in range(3)]
         until(lambda: edits(gated).edits and served.worker.waiting == 2)
         served.server.handle_exit(sig, None)
@@ -172,7 +177,7 @@ def test_a_signal_lets_what_was_taken_be_finished(
 def test_the_end_comes_when_the_time_is_over_or_at_the_second_signal(
     gated: AdaptEditPipeline, pool: ThreadPoolExecutor, signals: int
 ) -> None:
-    with serving(gated, drain=0.0 if signals == 1 else 1000.0) as served:
+    with serving(gated, max_batch=1, drain=0.0 if signals == 1 else 1000.0) as served:
         taken = [ask(pool, served, f"taken {number}") for number in range(3)]
         until(lambda: edits(gated).edits and served.worker.waiting == 2)
         for _ in range(signals):
@@ -187,11 +192,11 @@ def test_who_comes_to_the_queue_after_the_end_is_told(pipe: AdaptEditPipeline) -
     """An upload that was still being read when the time was over."""
 
     async def late() -> None:
-        worker = Worker(lambda: pipe, 9)
+        worker = Worker(lambda: pipe, 9, 8)
         worker.start()
         worker.abandon()
         with pytest.raises(Problem) as caught:
-            await worker.run(lambda *_: b"", gone=asyncio.Future(), seconds=30)
+            await worker.run(lambda *_: iter(()), gone=asyncio.Future(), seconds=30)
         assert (caught.value.status, caught.value.code) == (503, "not_ready")
         worker.close()
 
@@ -207,7 +212,7 @@ def test_not_ready_until_the_model_is_there(pipe: AdaptEditPipeline) -> None:
         assert there.wait(30)
         return pipe
 
-    worker = Worker(load, 1)
+    worker = Worker(load, 1, 1)
     worker.start()
     assert started.wait(30) and worker.state == "loading"
     with pytest.raises(Problem) as caught, worker.place():

@@ -41,14 +41,14 @@ def test_the_log_has_lengths_and_no_words(told: bool, log: io.StringIO) -> None:
 def test_what_nobody_foresaw_is_500_told_apart_and_survived(
     pipe: AdaptEditPipeline, monkeypatch: pytest.MonkeyPatch, log: io.StringIO
 ) -> None:
-    predict = pipe.predict_region
+    finding = pipe.finding
 
     def broken(image: object, prompt: str, **options: object) -> object:
         if "bad" in prompt:
             raise RuntimeError(f"no luck with {prompt}")
-        return predict(image, prompt, **options)  # type: ignore[arg-type]
+        return finding(image, prompt, **options)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(pipe, "predict_region", broken)
+    monkeypatch.setattr(pipe, "finding", broken)
     with serving(pipe) as served:
         answer = served.post(image=PICTURE, prompt="bad secret")
         assert (answer.status_code, answer.json()["error"]["type"]) == (500, "server_error")

@@ -82,7 +82,7 @@ def test_what_was_found_is_edited_without_looking_again(
 ) -> None:
     found = last(actions.find(session, models, "x", SEEDED))
     assert found.session and found.session.canvas.layer() and found.note and "Found" in found.note.text
-    monkeypatch.setattr(pipe, "predict_region", lambda *_, **__: pytest.fail("looked again"))
+    monkeypatch.setattr(pipe, "finding", lambda *_, **__: pytest.fail("looked again"))
     view = edit(found.session, models)
     assert view.session and view.session.edit and view.session.edit.region is found.session.canvas.region
 
@@ -160,13 +160,12 @@ def test_candidates_are_kept_with_their_seeds_and_one_is_chosen(session: Session
     assert again and again.picture is now.edit.results[2]
 
 
-def test_progress_counts_the_steps_of_all_candidates(session: Session, models: Models) -> None:
+def test_progress_counts_the_steps_of_all_candidates(pipe: AdaptEditPipeline, photo: Path) -> None:
     told: list[Progress] = []
-    on_step = actions._counted(told.append, 2)
-    for done in (1, 2, 3, 1, 2, 3):
-        on_step(done, 3)
+    on_step = actions._counted(told.append)
+    pipe(photo, "x", num_inference_steps=3, num_images_per_prompt=2, on_step=on_step)
     assert [(each.done, each.total) for each in told] == [(n, 6) for n in range(1, 7)]
-    assert told[3].text == "Editing: candidate 2 of 2, step 1 of 3"
+    assert told[3].text == "Editing: step 4 of 6"
 
 
 def test_cancel_stops_between_two_steps_and_leaves_all_as_it_was(

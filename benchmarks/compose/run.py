@@ -39,8 +39,9 @@ Editor = Callable[[Sample], Image.Image]
 def through(pipe: AdaptEditPipeline, sample: Sample, small: Image.Image, region: Region) -> Image.Image:
     """The working-size picture, edited as it is."""
     with pipe.adapter.region(region):
-        generator = torch.Generator().manual_seed(0)
-        return pipe.backbone.edit(small, sample.instruction, region, generator=generator).image
+        generators = [torch.Generator().manual_seed(0)]
+        edited = pipe.backbone.edit([small], [sample.instruction], [region], generators=generators)
+        return edited[0].image
 
 
 def stretch(pipe: AdaptEditPipeline, sample: Sample) -> Image.Image:
@@ -156,8 +157,12 @@ def blends(pipe: AdaptEditPipeline, count: int) -> list[dict[str, object]]:
     rows: list[dict[str, object]] = []
     for sample in scenes(128, count):
         with pipe.adapter.region(sample.region):
-            generator = torch.Generator().manual_seed(0)
-            out = pipe.backbone.edit(sample.source, sample.instruction, sample.region, generator=generator)
+            (out,) = pipe.backbone.edit(
+                [sample.source],
+                [sample.instruction],
+                [sample.region],
+                generators=[torch.Generator().manual_seed(0)],
+            )
         for cast, edited in (("none", out.image), ("warm", drifted(out.image))):
             for way, result in put_back(sample, edited, out.reconstruction).items():
                 rows.append({"id": sample.id, "cast": cast, "way": way, **measure(sample, result)})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -63,30 +63,39 @@ class Backbone(Protocol):
         """Moves all models."""
         ...
 
+    @property
+    def batched(self) -> bool:
+        """Whether `features` and `edit` take several pictures; all have one working size then.
+
+        Else they are called with lists of one. A picture's result does not depend on those beside it, but for
+        float rounding.
+        """
+        ...
+
     def working_size(self, size: Size) -> Size:
         """The size at which a picture of `size` is seen and edited."""
         ...
 
-    def features(self, image: Image.Image, prompt: str) -> PromptStates:
-        """What the MaskPredictor reads, B = 1. image: at its working size."""
+    def features(self, images: Sequence[Image.Image], prompts: Sequence[str]) -> PromptStates:
+        """What the MaskPredictor reads, B = number of pictures, which are at their working size."""
         ...
 
     def edit(
         self,
-        image: Image.Image,
-        prompt: str,
-        region: Region,
+        images: Sequence[Image.Image],
+        prompts: Sequence[str],
+        regions: Sequence[Region],
         *,
+        generators: Sequence[torch.Generator],
         follow_source: bool = False,
         num_inference_steps: int | None = None,
-        generator: torch.Generator | None = None,
         on_step: OnStep | None = None,
         **options: Any,
-    ) -> Edited:
-        """The edited picture. image and region: at the working size; the adapter has the region already.
+    ) -> list[Edited]:
+        """The edited pictures. All is at the working size, and the adapter has the regions already.
 
-        follow_source: tokens outside the region stay on the source's own noising path, to its end.
-        num_inference_steps: None = the backbone's own default. generator: draws the noise.
+        generators: each draws its picture's noise. follow_source: tokens outside the region stay on the
+        source's own noising path, to its end. num_inference_steps: None = the backbone's own default.
         options: the backbone's own. AdaptEditError if there is no such option.
         """
         ...

@@ -6,7 +6,7 @@ velocity is d latents / d t and t = 1 is pure noise.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 
 import torch
@@ -23,18 +23,22 @@ def denoise(
     source_latents: Tensor,
     *,
     num_inference_steps: int,
-    generator: torch.Generator | None = None,
+    generators: Sequence[torch.Generator],
     on_step: OnStep | None = None,
     constrain: Constrain | None = None,
 ) -> Tensor:
     """Integrate from t = 1 (noise) to t = 0 (the edited picture) in equal steps.
 
     source_latents: (B, N, C), the picture to edit; the result has its shape, dtype and device.
-    generator: draws the noise on its own device, so one seed means one result wherever the model runs.
+    generators: B; each draws its picture's noise, on its own device: one seed means one result wherever the
+        model runs, and whatever is beside it in the batch.
     constrain: after every step may replace the latents, given the loop's own noise and the new t.
     """
-    noise_device = generator.device if generator is not None else source_latents.device
-    noise = torch.randn(source_latents.shape, generator=generator, device=noise_device).to(source_latents)
+    drawn = [
+        torch.randn(latents.shape, generator=generator, device=generator.device)
+        for latents, generator in zip(source_latents, generators, strict=True)
+    ]
+    noise = torch.stack([one.to(source_latents) for one in drawn])
     times = torch.linspace(1.0, 0.0, num_inference_steps + 1).to(source_latents)
 
     latents = noise

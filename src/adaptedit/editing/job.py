@@ -15,6 +15,7 @@ from adaptedit.region import Box, Region
 if TYPE_CHECKING:
     from adaptedit.backbones.base import OnStep
     from adaptedit.editing.pipeline import AdaptEditPipeline, EditOutput, Preserve
+    from adaptedit.editing.together import Asking
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -59,9 +60,13 @@ class EditJob:
 
     def find(self, pipe: AdaptEditPipeline) -> Region:
         """Where this job edits. Raises NoLocalRegion if there is nothing to edit or it is everything."""
+        return pipe.alone(self.finding(pipe))
+
+    def finding(self, pipe: AdaptEditPipeline) -> Asking[Region]:
+        """`find`, to be run with others."""
         found = Region.full(self.image.size) if self.everywhere else self.region
         if found is None:
-            found = pipe.predict_region(self.image, self.instruction, threshold=self.threshold)
+            found = yield from pipe.finding(self.image, self.instruction, threshold=self.threshold)
         if not (self.include or self.exclude or self.within or self.invert or self.grow):
             return found
         return adjust(
@@ -77,15 +82,25 @@ class EditJob:
         self, pipe: AdaptEditPipeline, region: Region | None = None, on_step: OnStep | None = None
     ) -> EditOutput:
         """Edits in `region`, as `find` has it, found now where None."""
-        return pipe(
-            self.image,
-            self.instruction,
-            self.find(pipe) if region is None else region,
-            preserve=self.preserve,
-            num_inference_steps=self.steps,
-            seed=self.seed,
-            num_images_per_prompt=self.candidates,
-            context=self.context,
-            feather=self.feather,
-            on_step=on_step,
+        return pipe.alone(self.editing(pipe, region, on_step))
+
+    def editing(
+        self, pipe: AdaptEditPipeline, region: Region | None = None, on_step: OnStep | None = None
+    ) -> Asking[EditOutput]:
+        """`run`, to be run with others."""
+        if region is None:
+            region = yield from self.finding(pipe)
+        return (
+            yield from pipe.editing(
+                self.image,
+                self.instruction,
+                region,
+                preserve=self.preserve,
+                num_inference_steps=self.steps,
+                seed=self.seed,
+                num_images_per_prompt=self.candidates,
+                context=self.context,
+                feather=self.feather,
+                on_step=on_step,
+            )
         )

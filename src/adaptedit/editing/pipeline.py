@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, TypeVar, get_args
 
 import torch
 from diffusers import DiffusionPipeline
@@ -17,17 +17,19 @@ from adaptedit.adapter.model import AdaptEditAdapter
 from adaptedit.backbones.base import Backbone, OnStep
 from adaptedit.backbones.diffusers import DiffusersBackbone
 from adaptedit.editing import load
-from adaptedit.editing.compose import exact_alpha, resize, stitch, without_drift
-from adaptedit.editing.crops import CONTEXT, INVISIBLE, split
+from adaptedit.editing.candidates import candidates
+from adaptedit.editing.compose import exact_alpha, resize
+from adaptedit.editing.crops import CONTEXT, INVISIBLE
 from adaptedit.editing.depth import Image16
 from adaptedit.editing.images import Picture, Source
 from adaptedit.editing.refine import refine
+from adaptedit.editing.together import Asking, Look, Together, run
 from adaptedit.errors import AdaptEditError, GlobalEdit, RegionNotFound
-from adaptedit.pixels import to_tensor
 from adaptedit.region import Region
 
 Preserve = Literal["exact", "latent", "soft"]
 Editable = Source | Picture
+T = TypeVar("T")
 
 SMALLEST_SHARE = 1 / 2000  # of the picture; a smaller find is a stray pixel, not an object
 GLOBAL_SHARE = 0.9  # a larger find is no local edit
@@ -93,7 +95,6 @@ class AdaptEditPipeline:
         self.adapter.to(device)
         return self
 
-    @torch.no_grad()
     def predict_region(self, image: Editable, prompt: str, *, threshold: float = 0.5) -> Region:
         """Where `prompt` would edit `image`: a soft region of the picture's size, above 0.5 what is meant.
 
@@ -101,15 +102,16 @@ class AdaptEditPipeline:
 
         Raises RegionNotFound if that is fewer than 1 in 2000 pixels, GlobalEdit if it is more than 9 in 10.
         """
+        return self.alone(self.finding(image, prompt, threshold=threshold))
+
+    def finding(self, image: Editable, prompt: str, *, threshold: float = 0.5) -> Asking[Region]:
+        """`predict_region`, to be run with others."""
         _check_prompt(prompt)
         if not 0.0 < threshold < 1.0:
             raise AdaptEditError(f"threshold is {threshold:g}; give a probability above 0 and below 1")
         picture = _as_picture(image)
         working = self.backbone.working_size(picture.size)
-        seen = resize(picture.rgb, working)
-        states = self.backbone.features(seen, prompt)
-        self.adapter.to(self.backbone.device)
-        probability = self.adapter.predict_region(states, to_tensor(seen))[0].cpu()
+        (probability,) = yield [Look(resize(picture.rgb, working), prompt)]
         share = float((probability >= threshold).float().mean())
         if share < SMALLEST_SHARE:
             raise RegionNotFound(
@@ -124,7 +126,6 @@ class AdaptEditPipeline:
         at_half = probability ** (math.log(0.5) / math.log(threshold))
         return refine(Region.from_array(at_half.numpy()).resize(picture.size), picture.rgb, working)
 
-    @torch.no_grad()
     def __call__(
         self,
         image: Editable | Sequence[Editable],
@@ -140,6 +141,7 @@ class AdaptEditPipeline:
         threshold: float = 0.5,
         context: float = CONTEXT,
         feather: float | None = None,
+        max_batch: int = 1,
         **options: Any,
     ) -> EditOutput:
         """Edits one picture, or a list of pictures with a list of as many prompts.
@@ -151,15 +153,59 @@ class AdaptEditPipeline:
         num_inference_steps: the editor's own default where None; 1 for "tiny".
         seed: the noise of every picture. Where None, drawn for each (from `generator`), and reported.
         num_images_per_prompt: candidates, all in one region; with a seed, they have it and the next ones.
-        on_step: called with (steps done, steps in all), for each result anew.
+        on_step: called with (steps done, steps in all), for each picture anew, with all of its candidates.
         threshold: see `predict_region`.
         context: side of the crop that is edited over that of what may change, at least 1; see `crops.split`.
         feather: width of the region's soft edge in pixels of the picture; by default see `feather_of`.
+        max_batch: so many pictures and candidates at once, where the backbone can. It is faster; what a
+            picture becomes then depends, in the last of its 8 bits, on those beside it.
         options: what else the diffusers pipeline takes, such as `guidance_scale` (of whatever kind its
             guidance is), `negative_prompt`, or `references`, more pictures for those that see several.
 
         Raises AdaptEditError for bad input, NoLocalRegion if there is nothing to edit or it is everything.
         """
+        _check_count("max_batch", max_batch)
+        edits = [
+            self.editing(
+                *job,
+                preserve=preserve,
+                num_inference_steps=num_inference_steps,
+                seed=seed,
+                generator=generator,
+                num_images_per_prompt=num_images_per_prompt,
+                on_step=on_step,
+                threshold=threshold,
+                context=context,
+                feather=feather,
+                **options,
+            )
+            for job in _pair_up(image, prompt, region)
+        ]
+        outputs = run(edits, self.together(max_batch))
+        return EditOutput(
+            images=[image for output in outputs for image in output.images],
+            regions=[region for output in outputs for region in output.regions],
+            seeds=[seed for output in outputs for seed in output.seeds],
+        )
+
+    def editing(
+        self,
+        image: Editable,
+        prompt: str,
+        region: Region | None = None,
+        *,
+        preserve: Preserve = "exact",
+        num_inference_steps: int | None = None,
+        seed: int | None = None,
+        generator: torch.Generator | None = None,
+        num_images_per_prompt: int = 1,
+        on_step: OnStep | None = None,
+        threshold: float = 0.5,
+        context: float = CONTEXT,
+        feather: float | None = None,
+        **options: Any,
+    ) -> Asking[EditOutput]:
+        """The edit of one picture, as `__call__` has it, to be run with others. Bad input raises at once."""
         if preserve not in get_args(Preserve):
             raise AdaptEditError(
                 f"preserve={preserve!r} is not known; use one of {', '.join(get_args(Preserve))}"
@@ -168,66 +214,35 @@ class AdaptEditPipeline:
         _check_count("num_images_per_prompt", num_images_per_prompt)
         if feather is not None and not 0.0 <= feather < float("inf"):
             raise AdaptEditError(f"feather is {feather:g} pixels; give 0 or more")
-        jobs = _pair_up(image, prompt, region)
+        picture = _checked(image, prompt, region)
+        seeds = _seeds(num_images_per_prompt, seed, generator)
 
-        images, regions, seeds = [], [], []
-        for picture, words, where in jobs:
-            where = where or self.predict_region(picture, words, threshold=threshold)
-            alpha = exact_alpha(where, feather_of(where) if feather is None else feather)
-            for its_seed in _seeds(num_images_per_prompt, seed, generator):
-                arguments = options | {
-                    "num_inference_steps": num_inference_steps,
-                    "generator": torch.Generator().manual_seed(its_seed),
-                    "on_step": on_step,
-                }
-                edited = self._edit(picture.rgb, words, where, preserve, alpha, context, arguments)
-                images.append(picture.restore(edited))
-                regions.append(where)
-                seeds.append(its_seed)
-        return EditOutput(images, regions, seeds)
+        def steps() -> Asking[EditOutput]:
+            where = region or (yield from self.finding(picture, prompt, threshold=threshold))
+            edited = yield from candidates(
+                picture.rgb,
+                prompt,
+                where,
+                exact_alpha(where, feather_of(where) if feather is None else feather),
+                generators=[torch.Generator().manual_seed(one) for one in seeds],
+                working_size=self.backbone.working_size,
+                context=context,
+                exact=preserve == "exact",
+                settings=options
+                | {"follow_source": preserve == "latent", "num_inference_steps": num_inference_steps},
+                on_step=on_step,
+            )
+            return EditOutput([picture.restore(one) for one in edited], [where] * len(seeds), seeds)
 
-    def _edit(
-        self,
-        source: Image.Image,
-        prompt: str,
-        region: Region,
-        preserve: Preserve,
-        alpha: Region,
-        context: float,
-        arguments: dict[str, Any],
-    ) -> Image.Image:
-        """Crop around each part of the region, edit the crop at its working size, put it back."""
-        self.adapter.to(self.backbone.device)
-        on_step: OnStep | None = arguments.pop("on_step")
-        working = self.backbone.working_size(source.size)
-        crops = split(alpha, working=working, context=context, minimum=min(working))
-        for done, (box, weight) in enumerate(crops):
-            size = self.backbone.working_size(weight.size)
-            local = region.crop(box)
-            if len(crops) > 1:
-                local = local & Region.from_array(weight.mask > 0)
-            local = local.resize(size)
-            with self.adapter.region(local):
-                edited = self.backbone.edit(
-                    resize(source.crop(box), size),
-                    prompt,
-                    local,
-                    follow_source=preserve == "latent",
-                    on_step=on_step and _counted(on_step, done, len(crops)),
-                    **arguments,
-                )
-            image = edited.image
-            if preserve == "exact":
-                image = without_drift(image, edited.reconstruction, weight)
-            else:
-                weight = Region.full(weight.size)
-            source = stitch(source, image, box, weight, reference=edited.reconstruction)
-        return source
+        return steps()
 
+    def together(self, max_batch: int, on_batch: Callable[[int], object] = lambda size: None) -> Together:
+        """Runs several of `finding` and `editing`."""
+        return Together(self.backbone, self.adapter, max_batch, on_batch)
 
-def _counted(on_step: OnStep, done: int, crops: int) -> OnStep:
-    """Steps of one crop, as steps of all of them."""
-    return lambda step, steps: on_step(done * steps + step, crops * steps)
+    def alone(self, edit: Asking[T]) -> T:
+        """What one of `finding` or `editing` returns or raises."""
+        return run([edit], self.together(1))[0]
 
 
 def feather_of(region: Region) -> float:
@@ -236,8 +251,7 @@ def feather_of(region: Region) -> float:
     return min(max(math.sqrt(area) / 20, 2.0), 16.0)
 
 
-def _pair_up(image: Any, prompt: Any, region: Any) -> list[tuple[Picture, str, Region | None]]:
-    """One (picture, prompt, region) a job, all checked before the first is run."""
+def _pair_up(image: Any, prompt: Any, region: Any) -> list[tuple[Any, str, Region | None]]:
     images = list(image) if isinstance(image, (list, tuple)) else [image]
     prompts = [prompt] if isinstance(prompt, str) else list(prompt)
     regions = list(region) if isinstance(region, (list, tuple)) else [region] * len(images)
@@ -245,10 +259,10 @@ def _pair_up(image: Any, prompt: Any, region: Any) -> list[tuple[Picture, str, R
         raise AdaptEditError(
             f"{len(images)} pictures, {len(prompts)} prompts and {len(regions)} regions; give as many of each"
         )
-    return [_job(*each) for each in zip(images, prompts, regions, strict=True)]
+    return list(zip(images, prompts, regions, strict=True))
 
 
-def _job(image: Editable, prompt: str, region: Region | None) -> tuple[Picture, str, Region | None]:
+def _checked(image: Editable, prompt: str, region: Region | None) -> Picture:
     _check_prompt(prompt)
     picture = _as_picture(image)
     if region is not None and region.size != picture.size:
@@ -258,7 +272,7 @@ def _job(image: Editable, prompt: str, region: Region | None) -> tuple[Picture, 
         )
     if region is not None and region.bbox(INVISIBLE) is None:
         raise AdaptEditError("the region is empty, so there is nothing to edit; mark the place in it")
-    return picture, prompt, region
+    return picture
 
 
 def _as_picture(image: Editable) -> Picture:

@@ -33,6 +33,14 @@ def serve(
     queue: Annotated[
         int, typer.Option(min=1, help="Requests taken at once; more get 429.", rich_help_panel=LIMITS)
     ] = 32,
+    max_batch: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            help="Of these, edited together, where the editor can: tiny.",
+            rich_help_panel=LIMITS,
+        ),
+    ] = 8,
     max_mb: Annotated[float, typer.Option(min=0.01, help="Of a request.", rich_help_panel=LIMITS)] = 20.0,
     max_megapixels: Annotated[
         float, typer.Option(min=0.01, help="Of a picture.", rich_help_panel=LIMITS)
@@ -67,6 +75,7 @@ def serve(
         model=model_name or backbone,
         keys=keys.read(api_keys_file, os.environ.get(keys.VARIABLE)),
         places=queue,
+        max_batch=max_batch,
         max_bytes=round(max_mb * 1e6),
         max_pixels=round(max_megapixels * 1e6),
         transfer=transfer_timeout,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -32,8 +32,11 @@ _OURS = {
 class DiffusersBackbone:
     """A `Backbone` (see backbones/base.py) made of a diffusers pipeline, which stays as it is.
 
+    It takes one picture at a time: the pipelines differ in what they make of several.
     pipe: of a class in `editors.EDITORS`. AdaptEditError for another one, and for float16 weights.
     """
+
+    batched = False
 
     def __init__(self, pipe: Any) -> None:
         self.editor = editor_of(type(pipe))
@@ -63,8 +66,9 @@ class DiffusersBackbone:
         ratio = min(max(size[0] / size[1], 1 / LONGEST), LONGEST)
         return self.editor.working_size(self.pipe, ratio)
 
-    def features(self, image: Image.Image, prompt: str) -> PromptStates:
+    def features(self, images: Sequence[Image.Image], prompts: Sequence[str]) -> PromptStates:
         """Vision-language states where the pipeline has them, else the DiT's own; see features.py."""
+        (image,), (prompt,) = images, prompts
         arguments = dict(self.editor.defaults) | self._arguments(image, prompt, Image.new("L", image.size))
         arguments |= {"num_inference_steps": 2, "generator": torch.Generator().manual_seed(0)}
 
@@ -76,21 +80,22 @@ class DiffusersBackbone:
 
     def edit(
         self,
-        image: Image.Image,
-        prompt: str,
-        region: Region,
+        images: Sequence[Image.Image],
+        prompts: Sequence[str],
+        regions: Sequence[Region],
         *,
+        generators: Sequence[torch.Generator],
         follow_source: bool = False,
         num_inference_steps: int | None = None,
-        generator: torch.Generator | None = None,
         on_step: OnStep | None = None,
         **options: Any,
-    ) -> Edited:
+    ) -> list[Edited]:
         """options: any of the pipeline's own arguments, but `guidance_scale` whatever it calls its guidance.
 
         references: more pictures that the prompt may speak of, for pipelines that take several.
         With `on_step` the pipeline's own progress bar keeps silent.
         """
+        (image,), (prompt,), (region,), (generator,) = images, prompts, regions, generators
         references = options.pop("references", [])
         arguments = dict(self.editor.defaults) | self._checked(options)
         mask = Image.fromarray((region.mask * 255).round().astype("uint8"))
@@ -116,7 +121,7 @@ class DiffusersBackbone:
             _silent(self.pipe, on_step is not None),
         ):
             edited = self.pipe(generator=generator, **arguments).images[0]
-        return Edited(edited, reconstruction)
+        return [Edited(edited, reconstruction)]
 
     def _arguments(self, image: Image.Image, prompt: str, mask: Image.Image) -> dict[str, Any]:
         arguments = {"image": image, "prompt": prompt} | self.editor.sized(image.size)

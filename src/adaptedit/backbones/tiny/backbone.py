@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -55,6 +56,7 @@ class TinyBackbone(nn.Module):
     """
 
     name = "tiny"
+    batched = True
     resolution = 128
     grid = (8, 8)
 
@@ -75,36 +77,40 @@ class TinyBackbone(nn.Module):
     def working_size(self, size: Size) -> Size:
         return self.resolution, self.resolution
 
-    def features(self, image: Image.Image, prompt: str) -> PromptStates:
-        return self.encode_prompt(to_tensor(image).to(self.device), [prompt])
+    def features(self, images: Sequence[Image.Image], prompts: Sequence[str]) -> PromptStates:
+        return self.encode_prompt(self._pixels(images), list(prompts))
 
     def edit(
         self,
-        image: Image.Image,
-        prompt: str,
-        region: Region,
+        images: Sequence[Image.Image],
+        prompts: Sequence[str],
+        regions: Sequence[Region],
         *,
+        generators: Sequence[torch.Generator],
         follow_source: bool = False,
         num_inference_steps: int | None = None,
-        generator: torch.Generator | None = None,
         on_step: OnStep | None = None,
         **options: Any,
-    ) -> Edited:
+    ) -> list[Edited]:
         """In one step unless told otherwise. It has no options."""
         if options:
             raise AdaptEditError(f"tiny has no option {', '.join(sorted(options))}; leave it out")
-        pixels = to_tensor(image).to(self.device)
-        states, source = self.encode_prompt(pixels, [prompt]), self.encode_image(pixels)
-        inside = tokens_inside(region, self.grid).to(source.device)
+        pixels = self._pixels(images)
+        states, source = self.encode_prompt(pixels, list(prompts)), self.encode_image(pixels)
+        inside = torch.cat([tokens_inside(region, self.grid) for region in regions]).to(source.device)
         latents = denoise(
             lambda latents, t: self.velocity(latents, source, states, t),
             source,
             num_inference_steps=num_inference_steps or 1,
-            generator=generator,
+            generators=generators,
             on_step=on_step,
             constrain=follow_source_outside(source, inside) if follow_source else None,
         )
-        return Edited(to_pil(self.decode_latents(latents)[0]), to_pil(self.decode_latents(source)[0]))
+        edited, reconstructed = self.decode_latents(latents), self.decode_latents(source)
+        return [Edited(to_pil(a), to_pil(b)) for a, b in zip(edited, reconstructed, strict=True)]
+
+    def _pixels(self, images: Sequence[Image.Image]) -> Tensor:
+        return torch.cat([to_tensor(image) for image in images]).to(self.device)
 
     def encode_image(self, pixels: Tensor) -> Tensor:
         """(B, 3, H, W) in [0, 1] -> (B, N, C)."""

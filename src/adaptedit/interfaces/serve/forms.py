@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from adaptedit.backbones.base import OnStep
     from adaptedit.editing.controls import Point
     from adaptedit.editing.pipeline import AdaptEditPipeline
+    from adaptedit.editing.together import Asking
     from adaptedit.region import Box
 
 F = TypeVar("F", bound="Form")
@@ -56,8 +57,8 @@ class Form(BaseModel):
         """Decodes the pictures and checks everything that needs no model."""
         raise NotImplementedError
 
-    def answer(self, pipe: AdaptEditPipeline, on_step: OnStep, max_pixels: int) -> bytes:
-        """The JSON body."""
+    def answer(self, pipe: AdaptEditPipeline, on_step: OnStep, max_pixels: int) -> Asking[bytes]:
+        """The JSON body, worked out together with others'."""
         raise NotImplementedError
 
 
@@ -123,11 +124,11 @@ class EditForm(Form):
             context=self.context,
         )
 
-    def answer(self, pipe: AdaptEditPipeline, on_step: OnStep, max_pixels: int) -> bytes:
+    def answer(self, pipe: AdaptEditPipeline, on_step: OnStep, max_pixels: int) -> Asking[bytes]:
         job = self.job(max_pixels)
-        region = job.find(pipe)
+        region = yield from job.finding(pipe)
         on_step(0, 1)
-        result = job.run(pipe, region, on_step=on_step)
+        result = yield from job.editing(pipe, region, on_step)
         for image in result.images:
             if self.quality != "auto":
                 image.info["jpeg"] = {"quality": JPEG_QUALITY[self.quality], "subsampling": 0}
@@ -163,8 +164,8 @@ class RegionForm(Form):
             grow=self.grow,
         )
 
-    def answer(self, pipe: AdaptEditPipeline, on_step: OnStep, max_pixels: int) -> bytes:
-        region = self.job(max_pixels).find(pipe)
+    def answer(self, pipe: AdaptEditPipeline, on_step: OnStep, max_pixels: int) -> Asking[bytes]:
+        region = yield from self.job(max_pixels).finding(pipe)
         facts = RegionFacts.of(region)
         mask = pictures.encoded_mask(region, self.polarity)
         return _json(RegionAnswer(created=int(time.time()), mask=mask, **facts.model_dump()))

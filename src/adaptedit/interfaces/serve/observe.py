@@ -20,6 +20,7 @@ from adaptedit.interfaces.serve.worker import Worker
 log = logging.getLogger("adaptedit.serve")
 
 SECONDS = (0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100, 300)
+SIZES = (1, 2, 4, 8, 16, 32, 64)
 PROBES = ("/healthz", "/readyz", "/metrics")  # asked every few seconds: counted, not logged
 CLIENT_GONE = 499  # nginx's status for it; in the log and the metrics only
 
@@ -64,6 +65,13 @@ class Metrics:
         self.rejected = Counter(
             "adaptedit_rejected", "Requests that were not served", ["code"], registry=self.registry
         )
+        batches = Histogram(
+            "adaptedit_batch_size",
+            "Pictures in a call of the model",
+            buckets=SIZES,
+            registry=self.registry,
+        )
+        worker.on_batch = batches.observe
         for name, what, value in (
             ("adaptedit_queue_depth", "Jobs that wait for the model", lambda: worker.waiting),
             ("adaptedit_in_flight", "Requests that hold a place", lambda: worker.taken),

@@ -81,7 +81,7 @@ def serve(
     logging.getLogger("python_multipart").setLevel(logging.ERROR)  # a line for every damaged form
 
     _return_large_memory()
-    worker = Worker(load, settings.places)
+    worker = Worker(load, settings.places, settings.max_batch)
     config = uvicorn.Config(
         create_app(settings, worker),
         log_config=None,

@@ -11,6 +11,7 @@ class Settings:
 
     keys: digests of the bearer keys, see `keys`; none: everybody may.
     places: requests inside the server at once, from the first byte of the upload to the last of the answer.
+    max_batch: of these, edited together; see `Together`.
     max_bytes: of a request's body. max_pixels: of a picture or mask.
     transfer: for an upload to come in, and again for an answer to go out. work: to wait and to be edited.
     log_prompts: write instructions, and the messages that quote them, to the log.
@@ -19,6 +20,7 @@ class Settings:
     model: str
     keys: tuple[bytes, ...] = ()
     places: int = 32
+    max_batch: int = 8
     max_bytes: int = 20_000_000
     max_pixels: int = 16_000_000
     transfer: float = 60.0

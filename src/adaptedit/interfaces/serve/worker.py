@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import math
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from threading import Event
 from typing import TYPE_CHECKING, Any
 
 from adaptedit.interfaces.serve.problems import Problem, busy
@@ -17,8 +17,9 @@ from adaptedit.interfaces.serve.problems import Problem, busy
 if TYPE_CHECKING:
     from adaptedit.backbones.base import OnStep
     from adaptedit.editing.pipeline import AdaptEditPipeline
+    from adaptedit.editing.together import Asking, Together
 
-Work = Callable[["AdaptEditPipeline", "OnStep"], bytes]
+Work = Callable[["AdaptEditPipeline", "OnStep"], "Asking[bytes]"]
 
 
 class ClientGone(Exception):
@@ -43,20 +44,23 @@ class _Order:
     work: Work | None  # None once it is not wanted, so that the queue does not keep its upload
     made: float = field(default_factory=time.monotonic)
     started: float | None = None
-    stop: Event = field(default_factory=Event)
-    future: asyncio.Future[Done] | None = None
+    future: Future[Done] = field(default_factory=Future)  # for the model's thread
+    answer: asyncio.Future[Done] | None = None  # the same for the event loop
 
 
 class Worker:
-    """Jobs run one after another, in the order in which they came: the pipeline edits one picture at a time,
-    and an attached adapter holds the region of the edit that runs.
+    """Jobs start in the order in which they came, and what up to `max_batch` of them ask of the model at the
+    same time is answered together. None waits for others to come.
 
     Only the model itself runs in another thread; everything else belongs to the event loop.
     load: makes the pipeline, in the model's thread. places: requests inside the server at once.
+    on_batch: may be set before the start; told the number of pictures in each call of the model.
     """
 
-    def __init__(self, load: Callable[[], AdaptEditPipeline], places: int) -> None:
+    def __init__(self, load: Callable[[], AdaptEditPipeline], places: int, max_batch: int) -> None:
         self.places = places
+        self.max_batch = max_batch
+        self.on_batch: Callable[[int], object] = lambda size: None
         self.taken = 0
         self.draining = False
         self.working = False
@@ -64,8 +68,10 @@ class Worker:
         self.failure: Exception | None = None
         self._load = load
         self._pipe: AdaptEditPipeline | None = None
+        self._together: Together | None = None
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="model")
         self._orders: set[_Order] = set()
+        self._queue: deque[_Order] = deque()
         self._pace = 1.0  # seconds a job, a running mean
 
     def start(self) -> None:
@@ -81,7 +87,7 @@ class Worker:
             return "failed"
         if self.draining:
             return "draining"
-        return "loading" if self._pipe is None else "ready"
+        return "loading" if self._together is None else "ready"
 
     @property
     def waiting(self) -> int:
@@ -111,18 +117,20 @@ class Worker:
         if self.ended:
             raise _stopping()
         order = _Order(work)
-        order.future = asyncio.wrap_future(self._thread.submit(self._run, order))
+        answer = order.answer = asyncio.wrap_future(order.future)
         self._orders.add(order)
+        self._queue.append(order)
+        self._thread.submit(self._work)
         try:
-            waited: set[asyncio.Future[Any]] = {order.future, gone}
+            waited: set[asyncio.Future[Any]] = {answer, gone}
             done, _ = await asyncio.wait(waited, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
             if not done:
                 raise busy(503, "timeout", f"not finished within {seconds:g} seconds; try again later", 30)
-            if order.future not in done:
+            if answer not in done:
                 raise ClientGone
-            if order.future.cancelled():
+            if answer.cancelled():
                 raise _stopping()
-            return order.future.result()
+            return answer.result()
         finally:
             self._drop(order)
 
@@ -133,10 +141,10 @@ class Worker:
             self._drop(order)
 
     def _drop(self, order: _Order) -> None:
-        order.stop.set()
         order.work = None
-        if order.future is not None and not order.future.cancel() and not order.future.cancelled():
-            order.future.exception()  # seen, even if it came too late for anybody
+        order.future.cancel()
+        if order.answer is not None and not order.answer.cancel() and not order.answer.cancelled():
+            order.answer.exception()  # seen, even if it came too late for anybody
         self._orders.discard(order)
 
     # -- in the model's thread
@@ -145,23 +153,38 @@ class Worker:
         self.working = True
         try:
             self._pipe = self._load()
+            self._together = self._pipe.together(self.max_batch, self.on_batch)
         except Exception as error:
             self.failure = error
         finally:
             self.working = False
 
-    def _run(self, order: _Order) -> Done:
-        work = order.work
-        if work is None or self._pipe is None:
-            raise Stopped
-        order.started = time.monotonic()
+    def _work(self) -> None:
+        """All that waits, and all that comes meanwhile; so most calls find nothing left to do."""
+        if self._together is None:  # it did not load
+            while self._queue:
+                self._queue.popleft().future.cancel()
+            return
         self.working = True
         try:
-            body = work(self._pipe, lambda *_: _check(order))
+            while self._queue or len(self._together):
+                while self._queue and not self._together.full:
+                    order = self._queue.popleft()
+                    work = order.work
+                    if work is not None:
+                        self._together.add(self._run(work, order), order.future)
+                self._together.run_batch()
         finally:
             self.working = False
+
+    def _run(self, work: Work, order: _Order) -> Asking[Done]:
+        assert self._pipe is not None and self._together is not None
+        order.started = time.monotonic()
+        try:
+            body = yield from work(self._pipe, lambda *_: _check(order))
+        finally:
             worked = time.monotonic() - order.started
-            self._pace += 0.2 * (worked - self._pace)
+            self._pace += 0.2 * (worked / len(self._together) - self._pace)
         return Done(body, order.started - order.made, worked)
 
 
@@ -170,5 +193,5 @@ def _stopping() -> Problem:
 
 
 def _check(order: _Order) -> None:
-    if order.stop.is_set():
+    if order.future.cancelled():
         raise Stopped

@@ -114,7 +114,7 @@ def edit(
             job = replace(job, region=region)
             session = session.marked(region, (instruction, settings.threshold))
         tell(Progress("Editing"))
-        out = job.run(pipe, on_step=_counted(tell, settings.candidates))
+        out = job.run(pipe, on_step=_counted(tell))
         canvas = Canvas(size=session.picture.size, region=region) if drawn else session.canvas
         session = session.edited(
             Edit(
@@ -232,19 +232,8 @@ def _marked(
     return region, drawn
 
 
-def _counted(tell: Tell, candidates: int) -> Callable[[int, int], None]:
-    """`on_step` is called for each candidate anew."""
-    candidate, last = 0, 0
-
-    def on_step(done: int, total: int) -> None:
-        nonlocal candidate, last
-        candidate, last = candidate + (done <= last), done
-        which = f"candidate {candidate + 1} of {candidates}, " if candidates > 1 else ""
-        tell(
-            Progress(f"Editing: {which}step {done} of {total}", candidate * total + done, candidates * total)
-        )
-
-    return on_step
+def _counted(tell: Tell) -> Callable[[int, int], None]:
+    return lambda done, total: tell(Progress(f"Editing: step {done} of {total}", done, total))
 
 
 def _about(region: Region) -> str:

@@ -1,0 +1,77 @@
+"""The candidates of one picture and one region, edited together, crop after crop."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+from PIL import Image
+
+from adaptedit.backbones.base import Edited, OnStep
+from adaptedit.editing.compose import resize, stitch, without_drift
+from adaptedit.editing.crops import split
+from adaptedit.editing.together import Asking, Crop
+from adaptedit.region import Box, Region, Size
+
+
+def candidates(
+    source: Image.Image,
+    prompt: str,
+    region: Region,
+    alpha: Region,
+    *,
+    generators: Sequence[torch.Generator],
+    working_size: Callable[[Size], Size],
+    context: float,
+    exact: bool,
+    settings: Mapping[str, Any],
+    on_step: OnStep | None,
+) -> Asking[list[Image.Image]]:
+    """One result (RGB, of the source's size) a generator.
+
+    Crops around each part of the region, asks for them edited at their working size, puts them back. A later
+    crop is cut from the picture that has the earlier ones in it.
+
+    alpha: pixels that may change, of which `exact` holds; else the crops are put back whole.
+    working_size, settings: of the backbone, and of its `edit`. on_step: counts the steps of all crops.
+    """
+    results = [source] * len(generators)
+    working = working_size(source.size)
+    crops = split(alpha, working=working, context=context, minimum=min(working))
+    counted = on_step and _counted(on_step, len(crops) * len(generators))
+    for box, weight in crops:
+        size = working_size(weight.size)
+        local = region.crop(box)
+        if len(crops) > 1:
+            local = local & Region.from_array(weight.mask > 0)
+        local = local.resize(size)
+        answers: list[Edited] = yield [
+            Crop(resize(result.crop(box), size), prompt, local, generator, settings, counted)
+            for result, generator in zip(results, generators, strict=True)
+        ]
+        results = [
+            _put_back(result, edited, box, weight, exact)
+            for result, edited in zip(results, answers, strict=True)
+        ]
+    return results
+
+
+def _put_back(source: Image.Image, edited: Edited, box: Box, weight: Region, exact: bool) -> Image.Image:
+    if exact:
+        image = without_drift(edited.image, edited.reconstruction, weight)
+    else:
+        image, weight = edited.image, Region.full(weight.size)
+    return stitch(source, image, box, weight, reference=edited.reconstruction)
+
+
+def _counted(on_step: OnStep, crops: int) -> OnStep:
+    """One step of any of the crops, as a step of all of them."""
+    done = 0
+
+    def step(_: int, steps: int) -> None:
+        nonlocal done
+        done += 1
+        on_step(done, crops * steps)
+
+    return step
