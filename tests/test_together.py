@@ -1,0 +1,196 @@
+"""Several edits at once: each as if it were alone, whatever becomes of the others."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+
+import httpx
+import numpy as np
+import numpy.typing as npt
+import pytest
+from PIL import Image
+
+from adaptedit import AdaptEditPipeline, Region, RegionNotFound
+from adaptedit.backbones.base import Edited
+from adaptedit.editing.compose import exact_alpha
+from adaptedit.editing.pipeline import EditOutput, feather_of
+from adaptedit.editing.together import Asking, run
+from conftest import FakeAdapter, FakeBackbone
+from serving import GatedBackbone, gated, noise, png, serving, until
+
+__all__ = ["gated"]
+
+PICTURE = png(noise())
+
+
+def pixels(image: Image.Image) -> npt.NDArray[np.int64]:
+    return np.asarray(image).astype(np.int64)
+
+
+# -- tiny ----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def tiny() -> AdaptEditPipeline:
+    return AdaptEditPipeline.from_pretrained("tiny")
+
+
+@pytest.mark.parametrize("preserve", ["exact", "latent", "soft"])
+def test_what_is_beside_a_picture_moves_it_by_a_level_at_most(tiny: AdaptEditPipeline, preserve: Any) -> None:
+    """Pictures of several sizes, sentences of several lengths, one or two crops and candidates."""
+    sizes = [(128, 128), (200, 96), (300, 240), (64, 80)]
+    prompts = ["remove it", "could you please paint the thing on the left side of it blue?", "add a cat", "x"]
+    regions = [
+        Region.from_box((10, 10, 60, 60), sizes[0]),
+        Region.from_box((0, 0, 30, 30), sizes[1]) | Region.from_box((160, 60, 200, 96), sizes[1]),
+        Region.from_box((100, 50, 250, 200), sizes[2]),
+        Region.full(sizes[3]),
+    ]
+
+    def edits() -> Iterator[Asking[EditOutput]]:
+        for seed, (size, prompt, region) in enumerate(zip(sizes, prompts, regions, strict=True)):
+            picture = noise(size, seed).resize((16, 16)).resize(size)
+            count = 1 + seed % 2
+            yield tiny.editing(
+                picture, prompt, region, seed=seed, preserve=preserve, num_images_per_prompt=count
+            )
+
+    calls: list[int] = []
+    alone = [tiny.alone(edit) for edit in edits()]
+    together = run(edits(), tiny.together(8, calls.append))
+    assert max(calls) >= 6
+    for number, (one, other) in enumerate(zip(alone, together, strict=True)):
+        assert one.seeds == other.seeds
+        for a, b in zip(one.images, other.images, strict=True):
+            assert np.abs(pixels(a) - pixels(b)).max() <= 1
+            if preserve == "exact":
+                source = noise(sizes[number], number).resize((16, 16)).resize(sizes[number])
+                alpha = exact_alpha(regions[number], feather_of(regions[number]))
+                outside = alpha.mask == 0
+                assert (pixels(b) == pixels(source))[outside].all()
+
+
+def test_a_region_is_found_the_same_among_others(tiny: AdaptEditPipeline) -> None:
+    pictures = [Image.open(f"examples/{name}.png").convert("RGB") for name in ("desk", "lawn")]
+    looks = [
+        (picture, prompt) for picture in pictures for prompt in ("make it night", "give it a brick look")
+    ]
+    alone = [tiny.alone(_or_none(tiny, *look)) for look in looks]
+    together = run([_or_none(tiny, *look) for look in looks], tiny.together(8))
+    for one, other in zip(alone, together, strict=True):
+        assert (one is None) == (other is None)
+        if one is not None and other is not None:
+            assert np.abs(one.mask - other.mask).max() < 1e-2
+
+
+def _or_none(pipe: AdaptEditPipeline, picture: Image.Image, prompt: str) -> Asking[Region | None]:
+    try:
+        return (yield from pipe.finding(picture, prompt, threshold=0.05))
+    except Exception:
+        return None
+
+
+# -- what becomes of the others --------------------------------------------------------------------------
+
+
+class Choosy(FakeBackbone):
+    """Fails wherever the prompt "bad" is. calls: the prompts of each."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls: list[list[str]] = []
+
+    def edit(self, images: Sequence[Image.Image], prompts: Sequence[str], *a: Any, **o: Any) -> list[Edited]:
+        self.calls.append(list(prompts))
+        if "bad" in prompts:
+            raise RuntimeError("no luck")
+        return super().edit(images, prompts, *a, **o)
+
+
+def started(pipe: AdaptEditPipeline, prompts: Sequence[str]) -> tuple[Any, list[Future[EditOutput]]]:
+    together = pipe.together(8)
+    futures = [Future[EditOutput]() for _ in prompts]
+    for prompt, future in zip(prompts, futures, strict=True):
+        together.add(pipe.editing(noise(), prompt, seed=3), future)
+    return together, futures
+
+
+def test_an_edit_that_fails_fails_alone() -> None:
+    pipe = AdaptEditPipeline(Choosy(), FakeAdapter())  # type: ignore[arg-type]
+    alone = pipe(noise(), "a", seed=3).images[0]
+    together, (first, bad, last) = started(pipe, ["a", "bad", "b"])
+    while len(together):
+        together.run_batch()
+    with pytest.raises(RuntimeError, match="no luck"):
+        bad.result()
+    for future in (first, last):
+        assert (pixels(future.result().images[0]) == pixels(alone)).all()
+    assert pipe.backbone.calls[1] == ["a", "bad", "b"]  # type: ignore[attr-defined]
+
+
+def test_what_cannot_be_found_is_told_to_its_own_edit(pipe: AdaptEditPipeline) -> None:
+    together = pipe.together(8)
+    futures = [Future[EditOutput]() for _ in range(3)]
+    for threshold, future in zip((0.5, 0.999, 0.5), futures, strict=True):
+        pipe.adapter.certainty = 0.99  # type: ignore[assignment]
+        together.add(pipe.editing(noise(), "x", seed=1, threshold=threshold), future)
+    while len(together):
+        together.run_batch()
+    assert isinstance(futures[1].exception(), RegionNotFound)
+    assert all(future.result().images for future in (futures[0], futures[2]))
+
+
+def test_an_edit_that_nobody_wants_leaves_the_batch() -> None:
+    pipe = AdaptEditPipeline(Choosy(), FakeAdapter())  # type: ignore[arg-type]
+    together, (first, unwanted, last) = started(pipe, ["a", "left", "b"])
+    together.run_batch()  # finds the regions
+    unwanted.cancel()
+    while len(together):
+        together.run_batch()
+    assert pipe.backbone.calls == [["a", "b"]]  # type: ignore[attr-defined]
+    assert first.result().images and last.result().images
+
+
+def test_edits_with_other_settings_are_not_mixed() -> None:
+    pipe = AdaptEditPipeline(Choosy(), FakeAdapter())  # type: ignore[arg-type]
+    edits = [pipe.editing(noise(), f"{steps}", num_inference_steps=steps, seed=0) for steps in (1, 2, 1, 2)]
+    run(edits, pipe.together(8))
+    assert pipe.backbone.calls == [["1", "1"], ["2", "2"]]  # type: ignore[attr-defined]
+
+
+def test_more_than_fits_is_taken_as_room_comes(pipe: AdaptEditPipeline) -> None:
+    calls: list[int] = []
+    outputs = run((pipe.editing(noise(), "x", seed=n) for n in range(7)), pipe.together(3, calls.append))
+    assert [output.seeds for output in outputs] == [[n] for n in range(7)]
+    assert max(calls) == 3
+
+
+# -- the server ------------------------------------------------------------------------------------------
+
+
+def test_the_server_edits_together_what_waits(gated: AdaptEditPipeline) -> None:
+    backbone = gated.backbone
+    assert isinstance(backbone, GatedBackbone)
+    with serving(gated, max_batch=4) as served, ThreadPoolExecutor(8) as pool:
+
+        def ask(number: int) -> Future[httpx.Response]:
+            picture = png(noise(seed=number))
+            return pool.submit(
+                lambda: served.post(image=picture, prompt=f"{number}", seed="5", response_format="b64_json")
+            )
+
+        first = ask(0)
+        until(lambda: backbone.calls == [["0"]])
+        others = [ask(number) for number in range(1, 6)]
+        until(lambda: served.worker.waiting == 5)
+        backbone.go.set()
+        answers = [future.result() for future in (first, *others)]
+        assert [answer.status_code for answer in answers] == [200] * 6
+        assert sorted(len(call) for call in backbone.calls)[-1] == 4
+        assert "adaptedit_batch_size_bucket" in served.get("/metrics").text
+    with serving(AdaptEditPipeline(FakeBackbone(), FakeAdapter())) as served:  # type: ignore[arg-type]
+        for number, answer in enumerate(answers):
+            alone = served.post(image=png(noise(seed=number)), prompt=f"{number}", seed="5")
+            assert alone.json()["data"] == answer.json()["data"]
