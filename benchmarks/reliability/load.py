@@ -91,7 +91,8 @@ def check(ask: Ask, body: dict[str, object], pipe: AdaptEditPipeline, checked: C
     checked.outside += 1
     if ask.number % 8 in (0, 3):
         here = pipe(ask.picture, ask.prompt, region, seed=ask.number).images[0]
-        if (np.asarray(here) != np.asarray(edited)).any():
+        differences = np.asarray(here).astype(int) - np.asarray(edited)
+        if np.abs(differences).max() > 1:  # sums round differently beside other pictures
             checked.wrong.append(f"{ask.number}: not the picture that this edit gives here")
         checked.whole += 1
 

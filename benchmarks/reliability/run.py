@@ -180,7 +180,7 @@ Written by `python benchmarks/reliability/run.py`: AdaptEdit {version}, `tiny`, 
 | what was checked | result |
 |---|---|
 | answers decoded, every pixel outside the grown region compared with the source | {outside} |
-| of these compared pixel by pixel with the same edit made in another process | {whole} |
+| of these within one level of the same edit made alone in another process, every pixel | {whole} |
 | lost, duplicated, mixed up or leaking answers; malformed uploads with 5xx or no answer | {wrong} |
 | exceptions that nobody foresaw, by the server's log | {unforeseen} |
 | resident memory after the two rounds of warm-up, MB | {warm} |
