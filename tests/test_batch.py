@@ -137,10 +137,10 @@ def test_failures_are_recorded_and_tried_again_only_when_asked(
     Image.new("L", (70_000, 4)).save(folder / "wide.png")  # JPEG ends at 65,535
     whole = fake_editor.backbone.edit
 
-    def broken(image: Any, prompt: str, *rest: Any, **options: Any) -> Any:
-        if prompt == "explode":
+    def broken(images: Any, prompts: list[str], *rest: Any, **options: Any) -> Any:
+        if "explode" in prompts:
             raise RuntimeError("out of\n memory\n")
-        return whole(image, prompt, *rest, **options)
+        return whole(images, prompts, *rest, **options)
 
     fake_editor.backbone.edit = broken  # type: ignore[method-assign]
     wrong = {
@@ -281,10 +281,10 @@ def test_ctrl_c_keeps_what_is_done(folder: Path, tmp_path: Path, fake_editor: Ad
     out, path = tmp_path / "out", jobs(folder, p={}, q={})
     whole = fake_editor.backbone.edit
 
-    def interrupted(image: Any, prompt: str, *rest: Any, **options: Any) -> Any:
-        if prompt == "q":
+    def interrupted(images: Any, prompts: list[str], *rest: Any, **options: Any) -> Any:
+        if "q" in prompts:
             raise KeyboardInterrupt
-        return whole(image, prompt, *rest, **options)
+        return whole(images, prompts, *rest, **options)
 
     fake_editor.backbone.edit = interrupted  # type: ignore[method-assign]
     assert batch(path, out).exit_code == 130
