@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import logging
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -68,6 +69,18 @@ def serving(
         server.should_exit = True
         thread.join(LONG)
         assert not thread.is_alive()
+
+
+def leaving(served: Served, prompt: str, picture: bytes) -> socket.socket:
+    """A whole request on a connection that can be closed before its answer."""
+    request = httpx.Request(
+        "POST", f"{served.url}/v1/images/edits", data={"prompt": prompt}, files={"image": picture}
+    )
+    head = "".join(f"{name}: {value}\r\n" for name, value in request.headers.items())
+    host, port = request.url.host, request.url.port
+    one = socket.create_connection((host, port or 0))
+    one.sendall(f"POST /v1/images/edits HTTP/1.1\r\n{head}\r\n".encode() + request.read())
+    return one
 
 
 def until(condition: Callable[[], object]) -> None:

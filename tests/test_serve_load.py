@@ -8,7 +8,6 @@ import http.client
 import io
 import json
 import signal
-import socket
 import struct
 import threading
 import weakref
@@ -26,7 +25,7 @@ from adaptedit.editing.together import Asking
 from adaptedit.interfaces.serve import upload
 from adaptedit.interfaces.serve.problems import Problem
 from adaptedit.interfaces.serve.worker import ClientGone, Worker
-from serving import GatedBackbone, Served, gated, log, noise, png, serving, until
+from serving import GatedBackbone, Served, gated, leaving, log, noise, png, serving, until
 
 __all__ = ["gated", "log"]
 
@@ -46,18 +45,6 @@ def edits(pipe: AdaptEditPipeline) -> GatedBackbone:
 
 def ask(pool: ThreadPoolExecutor, served: Served, prompt: str) -> Future[httpx.Response]:
     return pool.submit(served.post, image=PICTURE, prompt=prompt)
-
-
-def leaving(served: Served, prompt: str, picture: bytes = PICTURE) -> socket.socket:
-    """A whole request on a connection that can be closed before its answer."""
-    request = httpx.Request(
-        "POST", f"{served.url}/v1/images/edits", data={"prompt": prompt}, files={"image": picture}
-    )
-    head = "".join(f"{name}: {value}\r\n" for name, value in request.headers.items())
-    host, port = request.url.host, request.url.port
-    one = socket.create_connection((host, port or 0))
-    one.sendall(f"POST /v1/images/edits HTTP/1.1\r\n{head}\r\n".encode() + request.read())
-    return one
 
 
 def test_a_full_queue_says_when_to_come_again(gated: AdaptEditPipeline, pool: ThreadPoolExecutor) -> None:
@@ -82,7 +69,7 @@ def test_who_leaves_the_queue_is_not_edited(gated: AdaptEditPipeline, pool: Thre
     with serving(gated) as served:
         first = ask(pool, served, "first")
         until(lambda: edits(gated).edits == ["first"])
-        gone = leaving(served, "gone")
+        gone = leaving(served, "gone", PICTURE)
         until(lambda: served.worker.waiting == 1)
         last = ask(pool, served, "last")
         until(lambda: served.worker.waiting == 2)
@@ -98,7 +85,7 @@ def test_who_leaves_while_it_is_edited_stops_it_at_the_next_step(
     gated: AdaptEditPipeline, pool: ThreadPoolExecutor
 ) -> None:
     with serving(gated) as served:
-        gone = leaving(served, "gone")
+        gone = leaving(served, "gone", PICTURE)
         until(lambda: edits(gated).edits == ["gone"])
         gone.close()
         until(lambda: served.worker.taken == 0)

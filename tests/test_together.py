@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import httpx
 import numpy as np
 import numpy.typing as npt
 import pytest
+import torch
 from PIL import Image
 
 from adaptedit import AdaptEditPipeline, Region, RegionNotFound
@@ -18,11 +21,12 @@ from adaptedit.editing.compose import exact_alpha
 from adaptedit.editing.pipeline import EditOutput, feather_of
 from adaptedit.editing.together import Asking, run
 from conftest import FakeAdapter, FakeBackbone
-from serving import GatedBackbone, gated, noise, png, serving, until
+from serving import LONG, GatedBackbone, gated, leaving, noise, png, serving, until
 
 __all__ = ["gated"]
 
 PICTURE = png(noise())
+DESK = Path(__file__).parents[1] / "examples" / "desk.png"
 
 
 def pixels(image: Image.Image) -> npt.NDArray[np.int64]:
@@ -73,23 +77,16 @@ def test_what_is_beside_a_picture_moves_it_by_a_level_at_most(tiny: AdaptEditPip
 
 
 def test_a_region_is_found_the_same_among_others(tiny: AdaptEditPipeline) -> None:
-    pictures = [Image.open(f"examples/{name}.png").convert("RGB") for name in ("desk", "lawn")]
-    looks = [
-        (picture, prompt) for picture in pictures for prompt in ("make it night", "give it a brick look")
-    ]
-    alone = [tiny.alone(_or_none(tiny, *look)) for look in looks]
-    together = run([_or_none(tiny, *look) for look in looks], tiny.together(8))
-    for one, other in zip(alone, together, strict=True):
-        assert (one is None) == (other is None)
-        if one is not None and other is not None:
-            assert np.abs(one.mask - other.mask).max() < 1e-2
-
-
-def _or_none(pipe: AdaptEditPipeline, picture: Image.Image, prompt: str) -> Asking[Region | None]:
-    try:
-        return (yield from pipe.finding(picture, prompt, threshold=0.05))
-    except Exception:
-        return None
+    with Image.open(DESK) as picture:
+        looks = [
+            (picture.convert("RGB").resize(size), prompt)
+            for size in ((384, 288), (150, 200))
+            for prompt in ("remove the apple", "turn the cup of coffee on the right of the desk blue, please")
+        ]
+    finds = [tiny.finding(*look, threshold=0.01) for look in looks]
+    together = run(finds, tiny.together(8))
+    for look, found in zip(looks, together, strict=True):
+        assert np.abs(tiny.predict_region(*look, threshold=0.01).mask - found.mask).max() < 1e-3
 
 
 # -- what becomes of the others --------------------------------------------------------------------------
@@ -153,6 +150,37 @@ def test_an_edit_that_nobody_wants_leaves_the_batch() -> None:
     assert first.result().images and last.result().images
 
 
+def test_what_a_step_raises_ends_its_own_edit(pipe: AdaptEditPipeline) -> None:
+    together, told = pipe.together(8), list[tuple[int, int]]()
+
+    def stop(*_: int) -> None:
+        raise InterruptedError
+
+    futures = [Future[EditOutput]() for _ in range(2)]
+    for future, on_step in zip(futures, (stop, lambda *step: told.append(step)), strict=True):
+        edit = pipe.editing(
+            noise(), "x", seed=1, num_inference_steps=3, num_images_per_prompt=2, on_step=on_step
+        )
+        together.add(edit, future)
+    while len(together):
+        together.run_batch()
+    assert isinstance(futures[0].exception(), InterruptedError)
+    assert futures[1].result().seeds == [1, 2]
+    assert told == [(step, 6) for step in range(1, 7)]
+
+
+def test_drawn_seeds_do_not_depend_on_the_batch(pipe: AdaptEditPipeline) -> None:
+    """Though a picture whose region is given comes to its edit before one whose region is looked for."""
+    region = Region.from_box((10, 10, 60, 60), noise().size)
+
+    def seeds(max_batch: int) -> list[int]:
+        generator = torch.Generator().manual_seed(5)
+        where = [None, region, None]
+        return pipe([noise()] * 3, ["a", "b", "c"], where, generator=generator, max_batch=max_batch).seeds
+
+    assert seeds(1) == seeds(8)
+
+
 def test_edits_with_other_settings_are_not_mixed() -> None:
     pipe = AdaptEditPipeline(Choosy(), FakeAdapter())  # type: ignore[arg-type]
     edits = [pipe.editing(noise(), f"{steps}", num_inference_steps=steps, seed=0) for steps in (1, 2, 1, 2)]
@@ -194,3 +222,37 @@ def test_the_server_edits_together_what_waits(gated: AdaptEditPipeline) -> None:
         for number, answer in enumerate(answers):
             alone = served.post(image=png(noise(seed=number)), prompt=f"{number}", seed="5")
             assert alone.json()["data"] == answer.json()["data"]
+
+
+class Gates(Choosy):
+    """A call waits for the gate of its first prompt."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gates = {"first": threading.Event(), "gone": threading.Event()}
+
+    def edit(self, images: Sequence[Image.Image], prompts: Sequence[str], *a: Any, **o: Any) -> list[Edited]:
+        edited = super().edit(images, prompts, *a, **o)
+        assert self.gates[prompts[0]].wait(LONG)
+        return edited
+
+
+def test_who_leaves_a_call_leaves_the_others_their_answers() -> None:
+    backbone = Gates()
+    pipe = AdaptEditPipeline(backbone, FakeAdapter())  # type: ignore[arg-type]
+    with serving(pipe) as served, ThreadPoolExecutor(8) as pool:
+        first = pool.submit(served.post, image=PICTURE, prompt="first")
+        until(lambda: backbone.calls == [["first"]])
+        gone = leaving(served, "gone", PICTURE)
+        until(lambda: served.worker.waiting == 1)
+        stays = pool.submit(served.post, image=PICTURE, prompt="stays")
+        until(lambda: served.worker.waiting == 2)
+        backbone.gates["first"].set()
+        assert first.result().status_code == 200
+        until(lambda: backbone.calls == [["first"], ["gone", "stays"]])
+        gone.close()
+        until(lambda: served.worker.taken == 1)
+        backbone.gates["gone"].set()
+        assert stays.result().status_code == 200
+        assert 'route="/v1/images/edits",status="499"} 1.0' in served.get("/metrics").text
+    assert backbone.calls == [["first"], ["gone", "stays"]]

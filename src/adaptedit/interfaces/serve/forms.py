@@ -79,7 +79,8 @@ class EditForm(Form):
         Field(description="Of a JPEG answer; the others are lossless. auto: as the source's, or 95 of 100."),
     ] = "auto"
     seed: Annotated[
-        int | None, Field(ge=0, le=2**53 - 1, description="Gives the same result again; drawn where absent.")
+        int | None,
+        Field(ge=0, le=2**53 - 1, description="Gives the same again, to a level of 255; drawn where absent."),
     ] = None
     steps: Annotated[
         int | None, Field(ge=1, le=MOST_STEPS, description="Denoising steps; by default the editor's own.")

@@ -112,7 +112,8 @@ class Worker:
         """What `work` returns or raises. gone: done when nobody waits for it any more.
 
         Raises ClientGone; Problem 503 if it takes too long or the server has to stop. A job that nobody
-        wants any more never starts, or stops after the step that runs.
+        wants any more never starts, or leaves the batch after the call that runs; a call that is left by all
+        stops after its step.
         """
         if self.ended:
             raise _stopping()
