@@ -12,6 +12,7 @@ from adaptedit.data.synthetic import SyntheticPairs
 from adaptedit.evaluation.sample import Sample
 from adaptedit.region import Region
 
+LOCAL = ("add", "remove", "replace", "recolour")  # kinds of edit
 SPLIT = "phrasings"
 GRAIN = 4.0  # standard deviation, 8-bit levels: what a photograph has and a drawing has not
 
@@ -42,8 +43,8 @@ def scenes(longest: int, count: int, seed: int = 0) -> list[Sample]:
         side = pairs.size
         left, top = int(rng.integers(width - side + 1)), int(rng.integers(height - side + 1))
         pairs.backgrounds = _Window(wide[top : top + side, left : left + side])  # type: ignore[assignment]
-        pair = pairs.draw(rng)
-        pairs.sprites._cache.clear()  # hundreds of megabytes at 4096 pixels
+        pair = pairs.draw(rng, LOCAL[rng.integers(len(LOCAL))])
+        pairs.sprites.get.cache_clear()  # hundreds of megabytes at 4096 pixels
         mask = np.zeros((height, width), np.float32)
         mask[top : top + side, left : left + side] = pair.mask / 255
         grain = rng.normal(0, GRAIN, (height, width, 1)).astype(np.float32)

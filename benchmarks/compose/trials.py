@@ -32,9 +32,7 @@ def edges(pipe: AdaptEditPipeline) -> None:
         pairs, rng = SyntheticPairs(SPLIT, scale=scale, pool=24), np.random.default_rng(5)
         found = []
         for _ in range(draws):
-            pair = pairs.draw(rng)
-            if pair.kind == "add":
-                continue
+            pair = pairs.draw(rng, rng.choice(["remove", "replace", "recolour"]))
             picture = Image.fromarray(pair.source)
             try:
                 with mock.patch.object(pipeline, "refine", lambda region, image, working: region):
