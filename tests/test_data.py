@@ -18,8 +18,9 @@ from adaptedit.data.colours import COLOURS, recolour
 from adaptedit.data.lights import LIGHTS, relit
 from adaptedit.data.scene import Placed, beside, lay_out, refer
 from adaptedit.data.schema import EditSample
+from adaptedit.data.splits import SPLITS
 from adaptedit.data.sprites import Sprites
-from adaptedit.data.synthetic import SPLITS, SyntheticPairs
+from adaptedit.data.synthetic import SyntheticPairs
 from adaptedit.errors import AdaptEditError
 
 COUNT = 300

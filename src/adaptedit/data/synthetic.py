@@ -22,39 +22,15 @@ from adaptedit.data.looks import MATERIALS, PATTERNS
 from adaptedit.data.scene import SIZE, Placed, beside, called, free_cells, lay_out, pick, refer
 from adaptedit.data.schema import EditSample
 from adaptedit.data.signs import WORDS
+from adaptedit.data.splits import SPLITS, check_split
 from adaptedit.data.sprites import Sprite, Sprites
 from adaptedit.data.styles import STYLES
-from adaptedit.errors import AdaptEditError
 
 Picture = npt.NDArray[np.uint8]
 Rng = np.random.Generator
 
 NEW_SIZE = 44  # pixels, longest side of an object that is added
 IDLE = "idle"  # the kind of an instruction that asks for nothing that could be done
-
-
-@dataclass(frozen=True)
-class Split:
-    """What is drawn from where; `held_out` parts never occur in training."""
-
-    held_out_nouns: bool = False
-    held_out_backgrounds: bool = False
-    held_out_phrasings: bool = False
-
-
-SPLITS = {
-    "train": Split(),
-    "phrasings": Split(held_out_phrasings=True),
-    "backgrounds": Split(held_out_backgrounds=True),
-    "nouns": Split(held_out_nouns=True),
-    "all": Split(True, True, True),
-}
-
-
-def check_split(name: str) -> None:
-    """Raises AdaptEditError on an unknown split, listing the known ones."""
-    if name not in SPLITS:
-        raise AdaptEditError(f"unknown split {name!r}: choose one of {', '.join(SPLITS)}")
 
 
 @dataclass(frozen=True)

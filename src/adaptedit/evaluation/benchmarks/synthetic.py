@@ -12,7 +12,8 @@ import numpy as np
 from PIL import Image
 
 from adaptedit.data import assets
-from adaptedit.data.synthetic import SyntheticPairs, check_split
+from adaptedit.data.splits import check_split
+from adaptedit.data.synthetic import SyntheticPairs
 from adaptedit.evaluation.sample import Sample
 from adaptedit.region import Region
 
@@ -49,7 +50,7 @@ class Synthetic:
 def load(
     split: str = "phrasings", *, count: int = 1000, seed: int = 0, path: str | Path | None = None
 ) -> Synthetic:
-    """split: what is held out, one of `adaptedit.data.synthetic.SPLITS`. path: the assets' folder, by default
+    """split: what is held out, one of `adaptedit.data.splits.SPLITS`. path: the assets' folder, by default
     where `adaptedit data fetch` puts them. AdaptEditError if they are not there.
     """
     check_split(split)
