@@ -6,4 +6,4 @@
 `scene` describes, `layout` places, `engine` renders, `edits` changes, `masks` says where, `shards` writes.
 """
 
-VERSION = "2"  # of what a (seed, index) pair looks like; a new one makes other pictures
+VERSION = "3"  # of what a (seed, index) pair looks like; a new one makes other pictures
