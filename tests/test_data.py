@@ -97,6 +97,29 @@ def test_the_mask_covers_every_changed_pixel(samples: dict[str, list[EditSample]
         assert (sample.mask[changed] > 0).all(), sample.instruction
 
 
+def test_the_mask_leaves_nothing_of_the_edit_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The target is the scene drawn anew, also where one of two things that go hides what hides the other."""
+    drawn_anew: list[npt.NDArray[np.uint8]] = []
+
+    class Recorded(SyntheticPairs):
+        def render(self, background: npt.NDArray[np.float32], objects: list[Placed]) -> npt.NDArray[np.uint8]:
+            drawn_anew.append(super().render(background, objects))
+            return drawn_anew[-1].copy()
+
+    pairs, rng = Recorded("train", drawn.pack(), pool=8), np.random.default_rng(2)
+    book, cat = (noun for noun in pairs.nouns if noun.name in ("book", "cat"))
+    scene = [Placed(noun, None, 64, y, 48) for noun, y in ((cat, 44), (book, 64), (cat, 84))]
+    monkeypatch.setattr(synthetic, "lay_out", lambda *_, **__: scene)
+    several = 0
+    for _ in range(60):
+        sample = pairs.draw(rng, ("remove", "recolour")[int(rng.integers(2))])
+        if (sample.source != sample.source[..., :1]).any():
+            left_out = np.abs(drawn_anew[-1].astype(int) - sample.target).max()
+            assert left_out <= 4, sample.instruction
+        several += any(word in sample.instruction for word in ("both", "two"))
+    assert several > 5
+
+
 def test_labels_name_the_noun_in_front(monkeypatch: pytest.MonkeyPatch) -> None:
     scenes: list[list[Placed]] = []
 

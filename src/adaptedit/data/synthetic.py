@@ -286,13 +286,20 @@ class SyntheticPairs:
         if edit.background is not None:
             return self._without(np.ones((self.size, self.size), np.float32), before)
         mask = np.zeros((self.size, self.size), np.float32)
-        for placed in [before[i] for i in edit.going] + [edit.objects[i] for i in edit.coming]:
-            sprite = self._sprite(placed)
-            there, here = self._window(placed, sprite.alpha.shape)
-            shadow = 0 if edit.flat else np.minimum(sprite.shadow[here] * 8, 1)
-            np.maximum(mask[there], np.maximum(sprite.alpha[here], shadow), out=mask[there])
-        first = min(edit.going, default=len(before))
-        return self._without(mask, [o for i, o in enumerate(before) if i > first and i not in edit.going])
+        for scene, indices in ((before, edit.going), (edit.objects, edit.coming)):
+            for index in indices:
+                stays = [o for i, o in enumerate(before) if i > index and i not in edit.going]
+                np.maximum(mask, self._without(self._outline(scene[index], edit.flat), stays), out=mask)
+        return mask
+
+    def _outline(self, placed: Placed, flat: bool) -> Pixels:
+        """Where the object alone can be seen, with its shadow unless `flat`."""
+        mask = np.zeros((self.size, self.size), np.float32)
+        sprite = self._sprite(placed)
+        there, here = self._window(placed, sprite.alpha.shape)
+        shadow = 0 if flat else np.minimum(sprite.shadow[here] * 8, 1)
+        mask[there] = np.maximum(sprite.alpha[here], shadow)
+        return mask
 
     def _without(self, mask: Pixels, objects: Sequence[Placed]) -> Pixels:
         """The mask less what these objects hide."""
