@@ -16,8 +16,16 @@ from transformers.utils import logging as transformers_logging
 from adaptedit.backbones.base import Backbone
 from adaptedit.backbones.tiny import backbone as tiny
 from adaptedit.backbones.tiny import text
-from adaptedit.backbones.tiny.backbone import TinyBackbone, dit_config, load, matte_pixels, save_part
+from adaptedit.backbones.tiny.backbone import (
+    TinyBackbone,
+    block_pixels,
+    dit_config,
+    load,
+    matte_pixels,
+    save_part,
+)
 from adaptedit.backbones.tiny.codec import BlockDCT
+from adaptedit.backbones.tiny.decoder import DecoderConfig, PixelDecoder
 from adaptedit.backbones.tiny.encoder import EncoderConfig, VLEncoder
 from adaptedit.backbones.tiny.text import MAX_TOKENS, TextEncoder
 from adaptedit.errors import AdaptEditError
@@ -42,8 +50,9 @@ def one_text_encoder(text_encoder: TextEncoder) -> Iterator[None]:
 def backbone() -> TinyBackbone:
     torch.manual_seed(0)
     encoder = VLEncoder(EncoderConfig(width=32, layers=1, heads=1))
-    transformer = QwenImageTransformer2DModel(**dit_config(64, 2, text_dim=32, codec=BlockDCT()))
-    return TinyBackbone(encoder, transformer).requires_grad_(False).eval()
+    transformer = QwenImageTransformer2DModel(**dit_config(64, 2, text_dim=32, codec=BlockDCT(), features=4))
+    decoder = PixelDecoder(DecoderConfig(4, 8, 8, 8))
+    return TinyBackbone(encoder, transformer, decoder).requires_grad_(False).eval()
 
 
 def pictures(count: int, seed: int = 0) -> Tensor:
@@ -161,7 +170,7 @@ def test_a_matte_of_one_takes_the_source_away(backbone: TinyBackbone) -> None:
     )
     kept = editor.predict_target(torch.randn_like(source), source, states, t)
     assert torch.allclose(kept, source, atol=1e-5)
-    head.bias.data.reshape(4, -1)[:, editor.codec.channels :] = 20.0
+    head.bias.data.reshape(4, -1)[:, editor.codec.channels :][:, :16] = 20.0
     grey = editor.predict_target(torch.randn_like(source), source, states, t)
     assert torch.allclose(editor.decode_latents(grey), torch.full_like(pixels, 0.5), atol=1e-4)
 
@@ -171,6 +180,20 @@ def test_matte_values_lie_where_their_pixels_are() -> None:
     matte[0, 8 * 2 + 3, 1, 4 * 1 + 2] = 9.0  # token (2, 3), block (0, 1), cell (1, 2)
     where = matte_pixels(matte, (8, 8))[0, 0].argmax().item()
     assert divmod(where, 128)[0] // 2 == (16 * 2 + 0 + 2) // 2 and where % 128 // 2 == (16 * 3 + 8 + 4) // 2
+
+
+def test_the_decoder_draws_where_its_features_are_and_is_silent_at_first() -> None:
+    torch.manual_seed(0)
+    decoder = PixelDecoder(DecoderConfig(4, 8, 8, 8))
+    source, sketch = pictures(1), pictures(1, seed=1)
+    assert not decoder(torch.randn(1, 4, 16, 16), source, sketch).any()
+    torch.nn.init.normal_(decoder.last[-1].weight, std=0.1)
+    values = torch.zeros(1, 64, 4, 4)
+    nothing = decoder(block_pixels(values, (8, 8)), source, sketch)
+    values[0, 8 * 2 + 5, 1] = 1.0  # token (2, 5), its upper right block
+    moved = (decoder(block_pixels(values, (8, 8)), source, sketch) - nothing).abs().amax((0, 1))
+    assert moved[32:40, 88:96].mean() > 0
+    assert moved[80:].max() == 0 and moved[:, :50].max() == 0
 
 
 def test_a_batch_of_short_and_long_sentences_equals_one_at_a_time(backbone: TinyBackbone) -> None:
@@ -189,9 +212,10 @@ def test_a_batch_of_short_and_long_sentences_equals_one_at_a_time(backbone: Tiny
 def test_saved_parts_load_to_the_same_halves(backbone: TinyBackbone, tmp_path: Path) -> None:
     save_part(backbone.encoder, tmp_path / "encoder")
     save_part(backbone.transformer, tmp_path / "transformer")
+    save_part(backbone.decoder, tmp_path / "decoder")
     loaded = load(tmp_path)
     assert not loaded.training and not any(p.requires_grad for p in loaded.parameters())
-    for part in ("encoder", "transformer"):
+    for part in ("encoder", "transformer", "decoder"):
         before, after = getattr(backbone, part).state_dict(), getattr(loaded, part).state_dict()
         assert before.keys() == after.keys()
         assert all(torch.equal(before[key].half().float(), after[key]) for key in before)

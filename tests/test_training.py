@@ -53,7 +53,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runs]:
     with pytest.MonkeyPatch.context() as patch:  # what is slow to make is made once
         patch.setattr(tiny, "TextEncoder", lambda: text)
         patch.setattr(encoder_stage, "TextEncoder", lambda: text)
-        patch.setattr(run, "SyntheticPairs", lambda split, pack, jitter: pairs)
+        patch.setattr(run, "SyntheticPairs", lambda *_, **__: pairs)
         for stage in STAGES:
             run_stage(stage, "debug", made.folder, assets_folder=made.assets)
         yield made
@@ -249,7 +249,9 @@ def test_a_batch_depends_on_seed_step_and_rank_alone() -> None:
 @pytest.mark.parametrize("padding", [0, 5])
 def test_cpu_attention_is_diffusers_attention(padding: int) -> None:
     torch.manual_seed(0)
-    transformer = QwenImageTransformer2DModel(**dit_config(64, 2, text_dim=32, codec=BlockDCT())).eval()
+    transformer = QwenImageTransformer2DModel(
+        **dit_config(64, 2, text_dim=32, codec=BlockDCT(), features=4)
+    ).eval()
     generator = torch.Generator().manual_seed(1)
     mask = torch.ones(2, 20, dtype=torch.bool)
     mask[0, 20 - padding :] = False
@@ -270,7 +272,7 @@ def test_cpu_attention_is_diffusers_attention(padding: int) -> None:
 
 
 def test_cpu_attention_does_not_rename_parameters() -> None:
-    transformer = QwenImageTransformer2DModel(**dit_config(64, 1, text_dim=32, codec=BlockDCT()))
+    transformer = QwenImageTransformer2DModel(**dit_config(64, 1, text_dim=32, codec=BlockDCT(), features=4))
     before = transformer.state_dict().keys()
     use_cpu_attention(transformer)
     assert transformer.state_dict().keys() == before

@@ -85,6 +85,18 @@ def lay_out(rng: np.random.Generator, nouns: Sequence[Noun], with_sign: bool = F
     return sorted(objects, key=lambda o: o.y + o.size // 2)
 
 
+def crowd(rng: np.random.Generator, nouns: Sequence[Noun]) -> list[Placed]:
+    """Three to seven objects of one noun, the farther ones first."""
+    noun = pick(rng, [noun for noun in nouns if noun is not SIGN])
+    objects: list[Placed] = []
+    for _ in range(7):
+        size = pick(rng, SIZES)
+        x, y = (int(v) for v in rng.integers(size // 3, SIZE - size // 3, size=2))
+        if all(max(abs(x - o.x), abs(y - o.y)) > 0.45 * (size + o.size) for o in objects):
+            objects.append(Placed(noun, None, x, y, size))
+    return sorted(objects, key=lambda o: o.y + o.size // 2)
+
+
 def refer(
     rng: np.random.Generator, objects: Sequence[Placed], index: int, in_colour: bool = True
 ) -> str | None:

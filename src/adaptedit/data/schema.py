@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+UNKNOWN = -100  # of `EditSample.nouns`: not labelled (what torch's cross-entropy leaves out)
+
 
 @dataclass(frozen=True)
 class EditSample:
-    """source, target: (H, W, 3) uint8. mask: (H, W) uint8, 255 = edit. kind: add, remove, replace, recolour.
-    nouns: (16, 16) uint8 or None, which noun the source shows in each cell of 8 pixels (index + 1; 0 =
-    background), the grounding labels that the VL encoder is pre-trained on.
+    """source, target: (H, W, 3) uint8. mask: (H, W) uint8, 255 = edit. kind: one of `phrases.KINDS`, or idle.
+    nouns: (16, 16) integers or None, which noun the source shows in each cell of 8 pixels (index + 1; 0 =
+    background, or UNKNOWN), the grounding labels that the VL encoder is pre-trained on.
     """
 
     source: npt.NDArray[np.uint8]
@@ -20,4 +23,4 @@ class EditSample:
     mask: npt.NDArray[np.uint8]
     instruction: str
     kind: str
-    nouns: npt.NDArray[np.uint8] | None = None
+    nouns: npt.NDArray[np.integer[Any]] | None = None

@@ -19,7 +19,7 @@ from adaptedit.data.backgrounds import Backgrounds, Pixels, Places
 from adaptedit.data.colours import COLOURS, luma
 from adaptedit.data.lights import LIGHTS, relit
 from adaptedit.data.looks import MATERIALS, PATTERNS
-from adaptedit.data.scene import SIZE, Placed, beside, called, free_cells, lay_out, pick, refer
+from adaptedit.data.scene import SIZE, Placed, beside, called, crowd, free_cells, lay_out, pick, refer
 from adaptedit.data.schema import EditSample
 from adaptedit.data.signs import WORDS
 from adaptedit.data.splits import SPLITS, check_split
@@ -67,14 +67,16 @@ class SyntheticPairs:
         scale: int = 1,
         pool: int = 256,
         jitter: float = 0.0,
+        crowds: float = 0.0,
     ) -> None:
         """pack: as `assets.load` returns it, by default the fetched one. scale: a scene has a side of so many
         times 128 pixels. pool: backgrounds that are kept. jitter: how far from its cell's centre every other
-        added object may lie, in sides; without it the instruction alone says where. AdaptEditError on unknown
-        splits.
+        added object may lie, in sides; without it the instruction alone says where. crowds: share of the
+        scenes that show many of one noun, for training: one pair then teaches its look, or that of what
+        comes instead, at many places and sizes. AdaptEditError on unknown splits.
         """
         check_split(split)
-        self.scale, self.size, self.jitter = scale, SIZE * scale, jitter
+        self.scale, self.size, self.jitter, self.crowds = scale, SIZE * scale, jitter, crowds
         pack = assets.load() if pack is None else pack
         self.split = SPLITS[split]
         objects = {name.removeprefix("object/"): a for name, a in pack.items() if name.startswith("object/")}
@@ -107,7 +109,10 @@ class SyntheticPairs:
         kind = kind or str(rng.choice(list(phrases.KINDS), p=list(phrases.KINDS.values())))
         grey = kind in ("add", "remove", "replace", "text", IDLE) and rng.random() < 0.06
         while True:
-            objects = lay_out(rng, self.nouns, with_sign=kind == "text")
+            if self.crowds and rng.random() < self.crowds:
+                objects = crowd(rng, self.nouns)
+            else:
+                objects = lay_out(rng, self.nouns, with_sign=kind == "text")
             scene = _Scene(self.backgrounds.draw(rng), objects, grey)
             if edit := self._makers[kind](rng, scene):
                 break  # else nothing in words would tell the object from its twin
@@ -177,6 +182,8 @@ class SyntheticPairs:
         return _Edit(said, objects, found[0], found[0], flat=True)
 
     def _replace(self, rng: Rng, scene: _Scene) -> _Edit | None:
+        if self.crowds and len(scene.objects) > 2 and len({o.noun for o in scene.objects}) == 1:
+            return self._replace_all(rng, scene)
         index = int(rng.integers(len(scene.objects)))
         words = refer(rng, scene.objects, index, not scene.grey)
         found = self._new(rng, scene, but=scene.objects[index].noun)
@@ -190,6 +197,17 @@ class SyntheticPairs:
             new += f' that says "{word}"'
         said = self._say(rng, "replace", x=words, y=phrases.with_article(new))
         return _Edit(said, objects, [index], [index])
+
+    def _replace_all(self, rng: Rng, scene: _Scene) -> _Edit | None:
+        found = self._new(rng, scene)
+        if found is None or found[0] is nouns.SIGN:
+            return None
+        noun, look, _ = found
+        everything = range(len(scene.objects))
+        objects = [replace(o, noun=noun, look=look, word="") for o in scene.objects]
+        new = f"{look} {noun.plural}" if look else noun.plural
+        said = self._say(rng, "replace", x=f"all the {scene.objects[0].noun.plural}", y=new)
+        return _Edit(said, objects, everything, everything)
 
     def _text(self, rng: Rng, scene: _Scene) -> _Edit | None:
         signs = [i for i, o in enumerate(scene.objects) if o.word]

@@ -11,7 +11,6 @@ from torch import Tensor
 
 from adaptedit.adapter.model import AdaptEditAdapter
 from adaptedit.backbones.tiny.backbone import TinyBackbone
-from adaptedit.data.synthetic import SyntheticPairs
 from adaptedit.training import batches
 from adaptedit.training.backbone import flow_step, pixel_error
 from adaptedit.training.cpu_attention import use_cpu_attention
@@ -25,7 +24,7 @@ REGION_WEIGHT = 2.0  # lambda of the Region-Aware Loss (our choice)
 def train_adapter(
     config: TrainConfig,
     folder: Path,
-    pairs: SyntheticPairs,
+    pairs: batches.Pairs,
     backbone: TinyBackbone,
     adapter: AdaptEditAdapter,
 ) -> Trainer:

@@ -1,4 +1,4 @@
-"""Stage 2: train the DiT as an ordinary instruction editor. It never sees a mask.
+"""Stage 2: train the DiT and its decoder as an ordinary instruction editor. They never see a mask.
 
 The error is that of the clean picture in pixels, whatever the timestep: the velocity's error times t. So most
 weight is near noise, where few-step sampling is decided and nothing of the target shows yet.
@@ -16,7 +16,6 @@ from torch.nn import functional as F
 
 from adaptedit.backbones.base import PromptStates
 from adaptedit.backbones.tiny.backbone import TinyBackbone
-from adaptedit.data.synthetic import SyntheticPairs
 from adaptedit.training import batches
 from adaptedit.training.cpu_attention import use_cpu_attention
 from adaptedit.training.losses import mean_error, sample_timesteps
@@ -36,10 +35,10 @@ def fixed_length(states: PromptStates) -> PromptStates:
 
 
 def noised(target: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Latents (B, N, C) on the way to noise, and their timestep (B,): every other one is noise alone, where
+    """Latents (B, N, C) on the way to noise, and their timestep (B,): three of four are noise alone, where
     the one step starts that `tiny` takes."""
     timestep = sample_timesteps(len(target), generator)
-    timestep[::2] = 1
+    timestep[torch.arange(len(target)) % 4 > 0] = 1
     noise = torch.randn(target.shape, generator=generator)
     t = timestep[:, None, None]
     return (1 - t) * target + t * noise, timestep
@@ -79,15 +78,18 @@ def flow_step(backbone: TinyBackbone, data: batches.Batch) -> FlowStep:
 
 
 def train_backbone(
-    config: TrainConfig, folder: Path, pairs: SyntheticPairs, backbone: TinyBackbone
+    config: TrainConfig, folder: Path, pairs: batches.Pairs, backbone: TinyBackbone
 ) -> Trainer:
-    """Train `backbone.transformer` to the config's end; it then holds the averaged weights."""
+    """Train the backbone's transformer and decoder to the config's end; they then hold the averaged
+    weights."""
     backbone.requires_grad_(False)
     transformer = backbone.transformer.requires_grad_(True).train()
+    decoder = backbone.decoder.requires_grad_(True).train()
     if config.compile:
         use_cpu_attention(transformer)
         for block in transformer.transformer_blocks:
             block.compile()
+        decoder.compile()
 
     def loss(step: int) -> tuple[Tensor, dict[str, float]]:
         data = batches.batch(pairs, config.batch, seed=config.seed, step=step, rank=trainer.rank)
@@ -97,7 +99,8 @@ def train_backbone(
         copying = mean_error(pixel_error(backbone, flow.source, flow.target))
         return value, {"relative": (value / copying).item()}
 
-    trainer = Trainer(transformer, loss, config, folder)
+    both = nn.ModuleDict({"transformer": transformer, "decoder": decoder})
+    trainer = Trainer(both, loss, config, folder)
     trainer.run()
     trainer.use_ema()
     return trainer

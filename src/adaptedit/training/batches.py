@@ -8,8 +8,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from adaptedit.data.mixed import MixedPairs
 from adaptedit.data.schema import EditSample
 from adaptedit.data.synthetic import IDLE, SyntheticPairs
+
+Pairs = SyntheticPairs | MixedPairs
 
 IDLE_SHARE = 0.06  # of the samples ask for nothing, so that the region may be empty
 
@@ -44,7 +47,7 @@ def collate(samples: list[EditSample], generator: torch.Generator) -> Batch:
     )
 
 
-def batch(pairs: SyntheticPairs, size: int, *, seed: int, step: int, rank: int) -> Batch:
+def batch(pairs: Pairs, size: int, *, seed: int, step: int, rank: int) -> Batch:
     """`size` samples that depend on (seed, step, rank) alone."""
     rng = np.random.default_rng([seed, step, rank])
     generator = torch.Generator().manual_seed(int(rng.integers(2**62)))

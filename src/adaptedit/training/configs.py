@@ -36,10 +36,10 @@ RECIPES: dict[str, Recipe] = {
         width=192,
         layers=6,
         preset="paper",
-        encoder=TrainConfig(steps=1000, batch=32, lr=2e-3, decay=0.4, ema=0.995, save_every=100, seed=21),
-        backbone=TrainConfig(steps=2000, batch=32, lr=2e-3, warmup=40, decay=0.5, save_every=100, seed=31),
+        encoder=TrainConfig(steps=2000, batch=32, lr=2e-3, decay=0.5, ema=0.99, save_every=100, seed=41),
+        backbone=TrainConfig(steps=2600, batch=32, lr=2e-3, warmup=40, decay=0.5, save_every=100, seed=51),
         adapter=TrainConfig(
-            steps=400, batch=32, lr=3e-3, warmup=30, decay=0.5, ema=0.98, save_every=40, seed=2
+            steps=500, batch=32, lr=3e-3, warmup=30, decay=0.5, ema=0.98, save_every=40, seed=3
         ),
     ),
     "debug": Recipe(

@@ -12,7 +12,6 @@ from torch import Tensor, nn
 
 from adaptedit.backbones.tiny.encoder import VLEncoder
 from adaptedit.backbones.tiny.text import TextEncoder
-from adaptedit.data.synthetic import SyntheticPairs
 from adaptedit.training import batches
 from adaptedit.training.losses import iou, mask_loss
 from adaptedit.training.trainer import TrainConfig, Trainer
@@ -36,7 +35,7 @@ class Referring(nn.Module):
         return mask[:, 0], F.pixel_shuffle(self.noun_head(picture.movedim(1, -1)).movedim(-1, 1), 2)
 
 
-def train_encoder(config: TrainConfig, folder: Path, pairs: SyntheticPairs, encoder: VLEncoder) -> Trainer:
+def train_encoder(config: TrainConfig, folder: Path, pairs: batches.Pairs, encoder: VLEncoder) -> Trainer:
     """Train to the config's end; the encoder then holds the averaged weights."""
     text = TextEncoder()
     model = Referring(encoder, len(pairs.nouns))

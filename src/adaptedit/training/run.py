@@ -12,16 +12,21 @@ from torch.multiprocessing.spawn import ProcessRaisedException, spawn
 from adaptedit.adapter.model import AdaptEditAdapter
 from adaptedit.backbones.tiny.backbone import TinyBackbone, dit_config, load, load_encoder, save_part
 from adaptedit.backbones.tiny.codec import BlockDCT
+from adaptedit.backbones.tiny.decoder import DecoderConfig, PixelDecoder
 from adaptedit.backbones.tiny.encoder import VLEncoder
 from adaptedit.data import assets
+from adaptedit.data.mixed import MixedPairs
+from adaptedit.data.render.pairs import RenderedPairs
 from adaptedit.data.synthetic import SyntheticPairs
 from adaptedit.errors import AdaptEditError
 from adaptedit.training.adapter import train_adapter
 from adaptedit.training.backbone import initialise, train_backbone
-from adaptedit.training.configs import recipe
+from adaptedit.training.configs import Recipe, recipe
 from adaptedit.training.encoder import train_encoder
 from adaptedit.training.processes import join, leave
 
+CROWDS = 0.2  # share of the synthetic scenes that show many of one noun
+RENDERED_SHARE = 0.25  # of the pairs, where there are rendered ones
 STAGES = ("encoder", "backbone", "adapter")
 
 
@@ -33,16 +38,18 @@ def run_stage(
     processes: int = 1,
     start: Path | None = None,
     assets_folder: Path | None = None,
+    renders: Path | None = None,
 ) -> Path:
     """Train `stage` under `folder`; its weights go to folder/weights, laid out as they ship; returns that.
 
     A stage that was killed goes on where its last checkpoint stands. processes: one core each, gradients
     averaged. start: a folder of weights; the stage then begins with its own instead of fresh ones.
+    renders: a folder of rendered pairs, to be mixed in.
     Raises AdaptEditError if an earlier stage or the assets are missing.
     """
     recipe(config)
     assets.load(assets_folder)
-    arguments = (stage, config, folder, processes, start, assets_folder, _free_port())
+    arguments = (stage, config, folder, processes, start, assets_folder, renders, _free_port())
     if processes == 1:
         _worker(0, *arguments)
     else:
@@ -64,6 +71,7 @@ def _worker(
     processes: int,
     start: Path | None,
     assets_folder: Path | None,
+    renders: Path | None,
     port: int,
 ) -> None:
     chosen, weights = recipe(config), folder / "weights"
@@ -72,21 +80,20 @@ def _worker(
     torch.manual_seed(0)
     # The backbone learns one place for an instruction; the adapter, that the region says where.
     jitter = 0.06 if stage == "adapter" else 0.0
-    pairs = SyntheticPairs("train", assets.load(assets_folder), jitter=jitter)
+    synthetic = SyntheticPairs("train", assets.load(assets_folder), jitter=jitter, crowds=CROWDS)
+    pairs = MixedPairs(synthetic, RenderedPairs(renders), RENDERED_SHARE) if renders else synthetic
     if stage == "encoder":
         encoder = load_encoder(start).requires_grad_(True) if start else VLEncoder(chosen.encoder_model)
         trainer = train_encoder(chosen.encoder, folder / stage, pairs, encoder.train())
         if trainer.rank == 0:
             save_part(encoder, weights / "encoder")
     elif stage == "backbone":
-        encoder = load_encoder(weights)
-        sizes = dit_config(chosen.width, chosen.layers, text_dim=encoder.config.width, codec=BlockDCT())
-        transformer = load(start).transformer if start else QwenImageTransformer2DModel(**sizes)
-        if start is None:
-            initialise(transformer)
-        trainer = train_backbone(chosen.backbone, folder / stage, pairs, TinyBackbone(encoder, transformer))
+        backbone = load(start) if start else _fresh(chosen)
+        backbone.encoder = load_encoder(weights)
+        trainer = train_backbone(chosen.backbone, folder / stage, pairs, backbone)
         if trainer.rank == 0:
-            save_part(transformer, weights / "transformer")
+            save_part(backbone.transformer, weights / "transformer")
+            save_part(backbone.decoder, weights / "decoder")
     elif stage == "adapter":
         backbone = load(weights)
         adapter = (
@@ -101,6 +108,21 @@ def _worker(
         raise AdaptEditError(f"unknown stage {stage!r}: choose one of {', '.join(STAGES)}")
     if processes > 1:
         leave()
+
+
+def _fresh(chosen: Recipe) -> TinyBackbone:
+    """With new weights, that change nothing yet."""
+    encoder, decoder = VLEncoder(chosen.encoder_model), PixelDecoder(DecoderConfig())
+    sizes = dit_config(
+        chosen.width,
+        chosen.layers,
+        text_dim=chosen.encoder_model.width,
+        codec=BlockDCT(),
+        features=decoder.config.features,
+    )
+    transformer = QwenImageTransformer2DModel(**sizes)
+    initialise(transformer)
+    return TinyBackbone(encoder, transformer, decoder)
 
 
 def _free_port() -> int:

@@ -1,4 +1,4 @@
-"""The embedded editor: diffusers' own Qwen-Image DiT class in miniature, its encoder and its codec."""
+"""The embedded editor: diffusers' own Qwen-Image DiT class in miniature, its encoder, codec and decoder."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from torch.nn import functional as F
 from adaptedit.backbones.base import Edited, OnStep, PromptStates, tokens_inside
 from adaptedit.backbones.denoise import denoise, follow_source_outside
 from adaptedit.backbones.tiny.codec import BlockDCT
+from adaptedit.backbones.tiny.decoder import DecoderConfig, PixelDecoder
 from adaptedit.backbones.tiny.encoder import EncoderConfig, VLEncoder
 from adaptedit.backbones.tiny.text import TextEncoder
 from adaptedit.errors import AdaptEditError
@@ -31,12 +32,14 @@ _SMALLEST_T = 0.05  # velocity divides by t
 _MATTE = 16  # matte values per 8x8 block, one for 2x2 pixels
 
 
-def dit_config(width: int = 192, layers: int = 6, *, text_dim: int = 192, codec: BlockDCT) -> dict[str, Any]:
-    """Arguments of QwenImageTransformer2DModel; `width` is a multiple of 64."""
+def dit_config(
+    width: int = 192, layers: int = 6, *, text_dim: int = 192, codec: BlockDCT, features: int
+) -> dict[str, Any]:
+    """Arguments of QwenImageTransformer2DModel; `width` is a multiple of 64, `features` the decoder's."""
     return {
         "patch_size": 2,
         "in_channels": codec.token_channels + _POSITION_CHANNELS,
-        "out_channels": codec.channels + _MATTE,
+        "out_channels": codec.channels + _MATTE + features,
         "num_layers": layers,
         "attention_head_dim": 64,
         "num_attention_heads": width // 64,
@@ -48,11 +51,13 @@ def dit_config(width: int = 192, layers: int = 6, *, text_dim: int = 192, codec:
 class TinyBackbone(nn.Module):
     """A `Backbone` (see backbones/base.py) at 128x128 pixels, an 8x8 token grid.
 
-    Its DiT predicts a *change* to the source's latents and a *matte*, how much of the source goes, from which
-    the velocity follows: x0 = source * (1 - matte) + change, velocity = (latents - x0) / t. Predicting the
-    clean picture instead of the velocity suits a narrow model with wide patches; predicting it relative to
-    the source spares it learning to copy; and with the matte an object goes without a trace, which a change
-    alone would have to cancel edge by edge (our choice; real backbones predict the velocity).
+    Its DiT predicts a *change* to the source's latents, a *matte*, how much of the source goes, and
+    *features* for a decoder, from which the velocity follows: sketch = source * (1 - matte) + change,
+    x0 = sketch + decoder(features, source, sketch), velocity = (latents - x0) / t. Predicting the clean
+    picture instead of the velocity suits a narrow model with wide patches; predicting it relative to the
+    source spares it learning to copy; with the matte an object goes without a trace, which a change alone
+    would have to cancel edge by edge; and the decoder draws what tokens of 16 pixels can only sketch (our
+    choice; real backbones predict the velocity).
     """
 
     name = "tiny"
@@ -62,10 +67,13 @@ class TinyBackbone(nn.Module):
 
     position: Tensor  # (1, N, 32)
 
-    def __init__(self, encoder: VLEncoder, transformer: QwenImageTransformer2DModel) -> None:
+    def __init__(
+        self, encoder: VLEncoder, transformer: QwenImageTransformer2DModel, decoder: PixelDecoder
+    ) -> None:
         super().__init__()
         self.encoder = encoder
         self.transformer = transformer
+        self.decoder = decoder
         self.codec = BlockDCT()
         self.text = TextEncoder()
         self.register_buffer("position", _positions(*self.grid), persistent=False)
@@ -145,11 +153,13 @@ class TinyBackbone(nn.Module):
             return_dict=False,
         )[0]
         blocks = output[:, :n].float().reshape(b, n, 4, -1)
-        change, matte = torch.split(blocks, [self.codec.channels, _MATTE], -1)
-        pixels = self.decode_latents(source_latents.float()) - 0.5
-        goes = self.codec.encode(pixels * matte_pixels(matte, self.grid) + 0.5)
-        target: Tensor = source_latents + change.flatten(2) - goes
-        return target
+        sizes = [self.codec.channels, _MATTE, self.decoder.config.features]
+        change, matte, features = torch.split(blocks, sizes, -1)
+        source = self.decode_latents(source_latents.float())
+        kept = (source - 0.5) * (1 - matte_pixels(matte, self.grid))
+        sketch = kept + self.decode_latents(change.flatten(2))
+        drawn = sketch + self.decoder(block_pixels(features, self.grid), source, sketch)
+        return source_latents + self.codec.encode(0.5 + drawn - source)
 
     def velocity(
         self, latents: Tensor, source_latents: Tensor, states: PromptStates, timestep: Tensor
@@ -161,14 +171,21 @@ class TinyBackbone(nn.Module):
 
 def matte_pixels(matte: Tensor, grid: tuple[int, int]) -> Tensor:
     """(B, N, 4, 16) as the DiT says it -> (B, 1, H, W) in (-1, 1); 0 keeps the source, 1 takes it away."""
-    h, w = grid
-    cells = matte.reshape(-1, h, w, 2, 2, 4, 4).permute(0, 1, 3, 5, 2, 4, 6).reshape(-1, 1, 8 * h, 8 * w)
+    cells = F.pixel_shuffle(block_pixels(matte, grid), 4)
     return F.interpolate(cells.tanh(), scale_factor=2, mode="bilinear")
 
 
-def save_part(module: VLEncoder | QwenImageTransformer2DModel, folder: Path) -> None:
+def block_pixels(values: Tensor, grid: tuple[int, int]) -> Tensor:
+    """(B, N, 4, C), C values for each of a token's 2x2 blocks -> (B, C, 2 h, 2 w), where they lie."""
+    h, w = grid
+    blocks = values.reshape(-1, h, w, 2, 2, values.shape[-1])
+    return blocks.permute(0, 5, 1, 3, 2, 4).reshape(-1, values.shape[-1], 2 * h, 2 * w)
+
+
+def save_part(module: VLEncoder | QwenImageTransformer2DModel | PixelDecoder, folder: Path) -> None:
     """Write one part in half precision: model.safetensors + config.json."""
-    config = asdict(module.config) if isinstance(module, VLEncoder) else dict(module.config)
+    config = module.config
+    config = asdict(config) if isinstance(config, EncoderConfig | DecoderConfig) else dict(config)
     tensors = {key: value.half().contiguous() for key, value in module.state_dict().items()}
     folder.mkdir(parents=True, exist_ok=True)
     write_atomically(folder / "model.safetensors", save(tensors))
@@ -187,7 +204,9 @@ def load(folder: Path = WEIGHTS) -> TinyBackbone:
     config = {k: v for k, v in _config(folder / "transformer").items() if not k.startswith("_")}
     transformer = QwenImageTransformer2DModel(**config)
     transformer.load_state_dict(_tensors(folder / "transformer"))
-    return TinyBackbone(load_encoder(folder), transformer).requires_grad_(False).eval()
+    decoder = PixelDecoder(DecoderConfig(**_config(folder / "decoder")))
+    decoder.load_state_dict(_tensors(folder / "decoder"))
+    return TinyBackbone(load_encoder(folder), transformer, decoder).requires_grad_(False).eval()
 
 
 def _config(folder: Path) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from adaptedit.errors import AdaptEditError
 from adaptedit.extras import needed
 from adaptedit.files import upright
 
-COLUMNS = ("source_img", "mask_img", "target_img", "instruction", "kind", "noun_labels")
+COLUMNS = ("source_img", "mask_img", "target_img", "instruction", "kind", "noun", "noun_labels")
 
 
 class RenderedPairs:
@@ -52,6 +52,7 @@ class RenderedPairs:
         self._tables = tables
         self._rows = [(n, row) for n, table in enumerate(tables) for row in range(table.num_rows)]
         self._files = files
+        self._edited: list[str] = [noun for table in tables for noun in table.column("noun").to_pylist()]
         kinds = np.concatenate([table.column("kind").to_numpy() for table in tables])
         self._of_kind = {str(kind): np.flatnonzero(kinds == kind) for kind in np.unique(kinds)}
 
@@ -80,6 +81,10 @@ class RenderedPairs:
         after = np.where(edited[..., None] == 0, before, after)  # as a weight may be rounded to 0
         labels = np.array(cells["noun_labels"], np.uint8).reshape(GRID, GRID)
         return EditSample(before, after, edited, cells["instruction"], cells["kind"], labels)
+
+    def edited(self, index: int) -> str:
+        """The noun of what a pair's edit adds, removes or changes; of a replacement, what comes."""
+        return self._edited[index]
 
     def draw(self, rng: np.random.Generator, kind: str | None = None) -> EditSample:
         """One pair, all equally likely, of the given kind or any. AdaptEditError if no pair has the kind."""
