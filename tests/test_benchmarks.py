@@ -49,7 +49,7 @@ def ids(sessions: list[list[str]]) -> list[str]:
 
 def test_names_and_options_are_checked() -> None:
     with pytest.raises(
-        AdaptEditError, match="unknown benchmark 'magicbrush'; choose one of synthetic, folder"
+        AdaptEditError, match="unknown benchmark 'magicbrush'; choose one of synthetic, rendered, folder"
     ):
         benchmark("magicbrush")
     with pytest.raises(AdaptEditError, match="pie-bench takes path, border, not token"):

@@ -19,6 +19,7 @@ from adaptedit.data.render.labels import NOUNS  # noqa: E402
 from adaptedit.data.render.pairs import RenderedPairs  # noqa: E402
 from adaptedit.data.render.sessions import Turn  # noqa: E402
 from adaptedit.errors import AdaptEditError  # noqa: E402
+from adaptedit.evaluation.benchmarks import benchmark  # noqa: E402
 from adaptedit.training.batches import collate  # noqa: E402
 
 
@@ -138,3 +139,18 @@ def test_pictures_that_do_not_fit_together_are_named(tmp_path: Path) -> None:
     write(tmp_path, "train-000000-000000", wide)
     with pytest.raises(AdaptEditError, match=r"row 0: expected three square pictures .* \(48, 32\)"):
         RenderedPairs(tmp_path)[0]
+
+
+def test_renders_are_a_benchmark_by_kind_with_soft_masks(tmp_path: Path) -> None:
+    wanted = [turn(0), turn(1, "remove")]
+    wanted[1].mask[4, 8] = 100  # what MagicBrush's loader would count as edited through and through
+    write(tmp_path, "dev-000000-000001", *wanted)
+    found = benchmark("rendered", path=tmp_path, size=32)
+    assert found.sessions == [["00000"], ["00001"]] and not found.chained
+    sample = found.load("00001")
+    assert (sample.instruction, sample.category) == ("instruction 1", "remove")
+    assert sample.region is not None and sample.target is not None
+    assert (np.round(sample.region.mask * 255) == wanted[1].mask).all()
+    assert (np.asarray(sample.target) == wanted[1].target).all()
+    with pytest.raises(AdaptEditError, match="--data"):
+        benchmark("rendered")

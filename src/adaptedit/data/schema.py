@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+GRID = 16  # cells a side of `EditSample.nouns`
 UNKNOWN = -100  # of `EditSample.nouns`: not labelled (what torch's cross-entropy leaves out)
 
 

@@ -20,8 +20,8 @@ Bench = Annotated[
     str,
     typer.Argument(
         metavar="BENCH",
-        help="synthetic, folder, magicbrush-{dev,test}-{inde,iter}, emu-edit-{test,validation}, the same "
-        "-filtered, pie-bench, gedit-{en,cn} or imgedit.",
+        help="synthetic, rendered, folder, magicbrush-{dev,test}-{inde,iter}, emu-edit-{test,validation}, "
+        "the same -filtered, pie-bench, gedit-{en,cn} or imgedit.",
     ),
 ]
 Out = Annotated[Path, typer.Option(help="One folder an editor in it; a killed run goes on from there.")]

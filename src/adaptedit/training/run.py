@@ -88,7 +88,7 @@ def _worker(
         if trainer.rank == 0:
             save_part(encoder, weights / "encoder")
     elif stage == "backbone":
-        backbone = load(start) if start else _fresh(chosen)
+        backbone = load(start) if start else fresh_backbone(chosen)
         backbone.encoder = load_encoder(weights)
         trainer = train_backbone(chosen.backbone, folder / stage, pairs, backbone)
         if trainer.rank == 0:
@@ -110,7 +110,7 @@ def _worker(
         leave()
 
 
-def _fresh(chosen: Recipe) -> TinyBackbone:
+def fresh_backbone(chosen: Recipe) -> TinyBackbone:
     """With new weights, that change nothing yet."""
     encoder, decoder = VLEncoder(chosen.encoder_model), PixelDecoder(DecoderConfig())
     sizes = dit_config(

@@ -9,8 +9,8 @@ from PIL import Image
 from adaptedit.data.render.engine import Frame
 from adaptedit.data.render.models import chosen
 from adaptedit.data.render.scene import Scene
+from adaptedit.data.schema import GRID
 
-GRID = 16
 NOUNS: tuple[str, ...] = (*dict.fromkeys(noun for noun, _, _ in chosen().values()), "sign")
 
 

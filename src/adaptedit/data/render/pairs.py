@@ -15,8 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, UnidentifiedImageError
 
-from adaptedit.data.render.labels import GRID
-from adaptedit.data.schema import EditSample
+from adaptedit.data.schema import GRID, EditSample
 from adaptedit.errors import AdaptEditError
 from adaptedit.extras import needed
 from adaptedit.files import upright

@@ -8,11 +8,21 @@ from functools import partial
 from typing import Any
 
 from adaptedit.errors import AdaptEditError
-from adaptedit.evaluation.benchmarks import emu_edit, folder, gedit, imgedit, magicbrush, pie_bench, synthetic
+from adaptedit.evaluation.benchmarks import (
+    emu_edit,
+    folder,
+    gedit,
+    imgedit,
+    magicbrush,
+    pie_bench,
+    rendered,
+    synthetic,
+)
 from adaptedit.evaluation.sample import Benchmark
 
 BENCHMARKS: dict[str, Callable[..., Benchmark]] = {
     "synthetic": synthetic.load,
+    "rendered": rendered.load,
     "folder": folder.load,
     "magicbrush-dev-inde": partial(magicbrush.load, "dev", "inde"),
     "magicbrush-dev-iter": partial(magicbrush.load, "dev", "iter"),

@@ -1,0 +1,57 @@
+"""Quality against the DiT's width at an equal number of pairs: fresh weights, one core, the shipped encoder.
+
+    python benchmarks/training/width.py benchmarks/training/v3/width.jsonl 64 128 192 256 --pairs 6400
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from adaptedit.backbones.tiny.backbone import WEIGHTS, load_encoder
+from adaptedit.data.synthetic import SyntheticPairs
+from adaptedit.training.backbone import train_backbone
+from adaptedit.training.configs import recipe
+from adaptedit.training.run import fresh_backbone
+
+
+def main(out: Path, widths: list[int], pairs: int) -> None:
+    torch.set_num_threads(1)
+    for width in widths:
+        torch.manual_seed(0)
+        chosen = replace(recipe("tiny"), width=width)
+        config = replace(chosen.backbone, steps=pairs // chosen.backbone.batch, warmup=20, save_every=pairs)
+        backbone = fresh_backbone(chosen)
+        backbone.encoder = load_encoder(WEIGHTS)
+        with tempfile.TemporaryDirectory() as folder:
+            start = time.perf_counter()
+            train_backbone(config, Path(folder), SyntheticPairs("train"), backbone)
+            seconds = time.perf_counter() - start
+            log = [json.loads(line) for line in (Path(folder) / "log.jsonl").read_text().splitlines()]
+        last = [line["relative"] for line in log if line["samples"] > 0.75 * pairs]
+        parameters = sum(p.numel() for p in backbone.transformer.parameters())
+        row = {
+            "width": width,
+            "parameters": parameters,
+            "pairs": pairs,
+            "relative": round(sum(last) / len(last), 4),
+            "seconds": round(seconds),
+        }
+        with out.open("a") as file:
+            print(json.dumps(row), file=file)
+        print(row, flush=True)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser()
+    parser.add_argument("out", type=Path)
+    parser.add_argument("widths", type=int, nargs="+")
+    parser.add_argument("--pairs", type=int, default=6400)
+    options = parser.parse_args()
+    main(options.out, options.widths, options.pairs)
