@@ -1,6 +1,6 @@
 """Quality against the DiT's width at an equal number of pairs: fresh weights, one core, the shipped encoder.
 
-    python benchmarks/training/width.py benchmarks/training/v3/width.jsonl 64 128 192 256 --pairs 6400
+python benchmarks/training/width.py benchmarks/training/v3/width.jsonl 64 128 192 256 --pairs 6400
 """
 
 from __future__ import annotations

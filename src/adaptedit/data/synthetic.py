@@ -7,7 +7,7 @@ Splits hold out nouns, backgrounds, phrasings, or all three at once.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -68,15 +68,18 @@ class SyntheticPairs:
         pool: int = 256,
         jitter: float = 0.0,
         crowds: float = 0.0,
+        kinds: Mapping[str, float] = phrases.KINDS,
     ) -> None:
         """pack: as `assets.load` returns it, by default the fetched one. scale: a scene has a side of so many
         times 128 pixels. pool: backgrounds that are kept. jitter: how far from its cell's centre every other
-        added object may lie, in sides; without it the instruction alone says where. crowds: share of the
-        scenes that show many of one noun, for training: one pair then teaches its look, or that of what
-        comes instead, at many places and sizes. AdaptEditError on unknown splits.
+        added object may lie, in sides; without it the instruction alone says where. crowds: for training,
+        share of the scenes that show many of one noun, and of the additions that fill all free places: one
+        pair then teaches a noun's look at many places and sizes. kinds: how often each is drawn.
+        AdaptEditError on unknown splits.
         """
         check_split(split)
         self.scale, self.size, self.jitter, self.crowds = scale, SIZE * scale, jitter, crowds
+        self.kinds = kinds
         pack = assets.load() if pack is None else pack
         self.split = SPLITS[split]
         objects = {name.removeprefix("object/"): a for name, a in pack.items() if name.startswith("object/")}
@@ -106,7 +109,7 @@ class SyntheticPairs:
 
     def draw(self, rng: Rng, kind: str | None = None) -> EditSample:
         """One sample, of the given kind (of `phrases.KINDS`, or IDLE) or of a random one of the nine."""
-        kind = kind or str(rng.choice(list(phrases.KINDS), p=list(phrases.KINDS.values())))
+        kind = kind or str(rng.choice(list(self.kinds), p=list(self.kinds.values())))
         grey = kind in ("add", "remove", "replace", "text", IDLE) and rng.random() < 0.06
         while True:
             if self.crowds and rng.random() < self.crowds:
@@ -136,6 +139,8 @@ class SyntheticPairs:
         if found is None:
             return None
         noun, look, words = found
+        if noun is not nouns.SIGN and self.crowds and rng.random() < self.crowds:
+            return self._add_everywhere(rng, scene, noun, look)
         word = pick(rng, WORDS) if noun is nouns.SIGN else ""
         placed = self._free_place(rng, scene.objects)
         new = Placed(noun, look, *placed[0], NEW_SIZE, word)
@@ -143,6 +148,14 @@ class SyntheticPairs:
             words += f' that says "{word}"'
         instruction = self._say(rng, "add", y=phrases.with_article(words), p=placed[1])
         return _Edit(instruction, [*scene.objects, new], coming=[len(scene.objects)])
+
+    def _add_everywhere(self, rng: Rng, scene: _Scene, noun: nouns.Noun, look: str | None) -> _Edit:
+        cells = free_cells(scene.objects) or list(phrases.CELLS)
+        new = [Placed(noun, look, round(x * SIZE), round(y * SIZE), NEW_SIZE) for x, y in sorted(cells)]
+        words = f"{look} {noun.plural}" if look else noun.plural
+        objects = [*scene.objects, *new]
+        coming = range(len(scene.objects), len(objects))
+        return _Edit(self._say(rng, "add", y=words, p="everywhere"), objects, coming=coming)
 
     def _free_place(self, rng: Rng, objects: list[Placed]) -> tuple[tuple[int, int], str]:
         """Centre in pixels, and its words: at times next to something, at times none: where most room is."""
@@ -207,7 +220,7 @@ class SyntheticPairs:
         objects = [replace(o, noun=noun, look=look, word="") for o in scene.objects]
         new = f"{look} {noun.plural}" if look else noun.plural
         said = self._say(rng, "replace", x=f"all the {scene.objects[0].noun.plural}", y=new)
-        return _Edit(said, objects, everything, everything)
+        return _Edit(said.replace(" is", " are"), objects, everything, everything)
 
     def _text(self, rng: Rng, scene: _Scene) -> _Edit | None:
         signs = [i for i, o in enumerate(scene.objects) if o.word]

@@ -37,7 +37,9 @@ RECIPES: dict[str, Recipe] = {
         layers=6,
         preset="paper",
         encoder=TrainConfig(steps=2000, batch=32, lr=2e-3, decay=0.5, ema=0.99, save_every=100, seed=41),
-        backbone=TrainConfig(steps=2600, batch=32, lr=2e-3, warmup=40, decay=0.5, save_every=100, seed=51),
+        backbone=TrainConfig(
+            steps=2600, batch=32, lr=2e-3, warmup=40, decay=0.62, ema=0.99, save_every=100, seed=51
+        ),
         adapter=TrainConfig(
             steps=500, batch=32, lr=3e-3, warmup=30, decay=0.5, ema=0.98, save_every=40, seed=3
         ),

@@ -16,6 +16,7 @@ from adaptedit.backbones.tiny.decoder import DecoderConfig, PixelDecoder
 from adaptedit.backbones.tiny.encoder import VLEncoder
 from adaptedit.data import assets
 from adaptedit.data.mixed import MixedPairs
+from adaptedit.data.phrases import KINDS
 from adaptedit.data.render.pairs import RenderedPairs
 from adaptedit.data.synthetic import SyntheticPairs
 from adaptedit.errors import AdaptEditError
@@ -25,7 +26,18 @@ from adaptedit.training.configs import Recipe, recipe
 from adaptedit.training.encoder import train_encoder
 from adaptedit.training.processes import join, leave
 
-CROWDS = 0.2  # share of the synthetic scenes that show many of one noun
+BACKBONE_KINDS = {  # what is learnt last is drawn more often
+    "add": 0.26,
+    "remove": 0.12,
+    "replace": 0.26,
+    "recolour": 0.08,
+    "material": 0.1,
+    "text": 0.08,
+    "background": 0.04,
+    "style": 0.04,
+    "global": 0.02,
+}
+CROWDS = 0.4  # see SyntheticPairs
 RENDERED_SHARE = 0.25  # of the pairs, where there are rendered ones
 STAGES = ("encoder", "backbone", "adapter")
 
@@ -80,7 +92,8 @@ def _worker(
     torch.manual_seed(0)
     # The backbone learns one place for an instruction; the adapter, that the region says where.
     jitter = 0.06 if stage == "adapter" else 0.0
-    synthetic = SyntheticPairs("train", assets.load(assets_folder), jitter=jitter, crowds=CROWDS)
+    kinds = BACKBONE_KINDS if stage == "backbone" else KINDS
+    synthetic = SyntheticPairs("train", assets.load(assets_folder), jitter=jitter, crowds=CROWDS, kinds=kinds)
     pairs = MixedPairs(synthetic, RenderedPairs(renders), RENDERED_SHARE) if renders else synthetic
     if stage == "encoder":
         encoder = load_encoder(start).requires_grad_(True) if start else VLEncoder(chosen.encoder_model)
