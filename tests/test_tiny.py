@@ -196,6 +196,18 @@ def test_the_decoder_draws_where_its_features_are_and_is_silent_at_first() -> No
     assert moved[80:].max() == 0 and moved[:, :50].max() == 0
 
 
+def test_a_sentence_that_is_asked_twice_is_read_once(
+    text_encoder: TextEncoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[int] = []
+    forward = text_encoder.model.forward
+    monkeypatch.setattr(text_encoder.model, "forward", lambda **k: (read.append(1), forward(**k))[1])
+    first, other = text_encoder(["remove the cat"]), text_encoder(["remove the dog"])
+    again = text_encoder(["remove the dog"])
+    assert len(read) == 2 and torch.equal(again[0], other[0])
+    assert torch.equal(text_encoder(["remove the cat"])[0], first[0]) and len(read) == 3
+
+
 def test_a_batch_of_short_and_long_sentences_equals_one_at_a_time(backbone: TinyBackbone) -> None:
     pixels, generator = pictures(2), torch.Generator().manual_seed(4)
     source = backbone.encode_image(pixels)

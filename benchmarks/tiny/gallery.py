@@ -1,6 +1,6 @@
 """Held-out edits to look at: the first ones, not selected, and those with the largest error left.
 
-    python benchmarks/tiny/gallery.py FOLDER [--split phrasings] [--count 240] [--shown 24]
+    python benchmarks/tiny/gallery.py FOLDER [--split phrasings | --renders DIR] [--count 240] [--shown 24]
 
 FOLDER/first.png and FOLDER/failures.png: source, predicted region, result (exact), target.
 """
@@ -16,6 +16,7 @@ import torch
 from PIL import Image, ImageDraw
 
 from adaptedit import AdaptEditPipeline, NoLocalRegion
+from adaptedit.data.render.pairs import RenderedPairs
 from adaptedit.data.schema import EditSample
 from adaptedit.data.synthetic import SyntheticPairs
 from adaptedit.errors import GlobalEdit
@@ -62,11 +63,13 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("folder", type=Path)
     parser.add_argument("--split", default="phrasings")
+    parser.add_argument("--renders", type=Path, help="of `adaptedit data render`, instead of sprites")
     parser.add_argument("--count", type=int, default=240)
     parser.add_argument("--shown", type=int, default=24)
     options = parser.parse_args()
     torch.set_num_threads(1)
-    pipe, pairs = AdaptEditPipeline.from_pretrained("tiny"), SyntheticPairs(options.split)
+    pipe = AdaptEditPipeline.from_pretrained("tiny")
+    pairs = RenderedPairs(options.renders) if options.renders else SyntheticPairs(options.split)
     rows = []
     for number in range(options.count):
         sample = pairs.draw(np.random.default_rng([3, number]))

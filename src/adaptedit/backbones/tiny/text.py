@@ -21,7 +21,12 @@ _SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 
 
 class TextEncoder(nn.Module):
-    """Sentences -> (B, L, 384) token states and a (B, L) bool mask; L <= 24, longer sentences are cut."""
+    """Sentences -> (B, L, 384) token states and a (B, L) bool mask; L <= 24, longer sentences are cut.
+
+    What the last call gave is kept: an edit asks twice, to find the region and to edit in it.
+    """
+
+    _last: tuple[list[str], tuple[Tensor, Tensor]] | None = None
 
     def __init__(self) -> None:
         """Raises AdaptEditError if the package is missing or its weights are not the official ones."""
@@ -40,11 +45,16 @@ class TextEncoder(nn.Module):
 
     @torch.no_grad()
     def forward(self, sentences: list[str]) -> tuple[Tensor, Tensor]:
+        last = self._last
+        if last is not None and last[0] == sentences and last[1][0].device == self.model.device:
+            return last[1]
         tokens = self.tokenizer(
             sentences, padding=True, truncation=True, max_length=MAX_TOKENS, return_tensors="pt"
         )
         tokens = tokens.to(self.model.device)
-        return self.model(**tokens).last_hidden_state, tokens["attention_mask"].bool()
+        states = self.model(**tokens).last_hidden_state, tokens["attention_mask"].bool()
+        self._last = list(sentences), states
+        return states
 
 
 @contextmanager
