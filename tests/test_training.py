@@ -77,7 +77,7 @@ def test_what_ships_is_the_average_of_a_model_that_moved(runs: Runs, stage: str)
     average = {key.removeprefix("ema/"): value for key, value in state.items() if key.startswith("ema/")}
     part = "transformer" if stage == "backbone" else stage
     shipped = load_file(runs.folder / "weights" / part / "model.safetensors")
-    prefix = "encoder." if stage == "encoder" else ""
+    prefix = {"encoder": "encoder.", "backbone": "transformer."}.get(stage, "")
     assert shipped
     for name, tensor in shipped.items():
         assert torch.equal(tensor, average[prefix + name].half()), name
