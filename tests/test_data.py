@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
 
@@ -12,14 +13,14 @@ import numpy.typing as npt
 import pytest
 
 import drawn
-from adaptedit.data import assets, looks, nouns, phrases, synthetic
-from adaptedit.data.backgrounds import Backgrounds, Places
-from adaptedit.data.colours import COLOURS, recolour
-from adaptedit.data.lights import LIGHTS, relit
+from adaptedit.data import assets, nouns, phrases, synthetic
+from adaptedit.data.backgrounds import Backgrounds
+from adaptedit.data.canvas import Canvas
+from adaptedit.data.colours import COLOURS
+from adaptedit.data.nouns import Noun
 from adaptedit.data.scene import Placed, beside, lay_out, refer
 from adaptedit.data.schema import EditSample
 from adaptedit.data.splits import SPLITS
-from adaptedit.data.sprites import Sprites
 from adaptedit.data.synthetic import SyntheticPairs
 from adaptedit.errors import AdaptEditError
 
@@ -101,12 +102,15 @@ def test_the_mask_leaves_nothing_of_the_edit_out(monkeypatch: pytest.MonkeyPatch
     """The target is the scene drawn anew, also where one of two things that go hides what hides the other."""
     drawn_anew: list[npt.NDArray[np.uint8]] = []
 
-    class Recorded(SyntheticPairs):
-        def render(self, background: npt.NDArray[np.float32], objects: list[Placed]) -> npt.NDArray[np.uint8]:
-            drawn_anew.append(super().render(background, objects))
+    class Recorded(Canvas):
+        def picture(
+            self, background: npt.NDArray[np.float32], objects: Sequence[Placed]
+        ) -> npt.NDArray[np.uint8]:
+            drawn_anew.append(super().picture(background, objects))
             return drawn_anew[-1].copy()
 
-    pairs, rng = Recorded("train", drawn.pack(), pool=8), np.random.default_rng(2)
+    monkeypatch.setattr(synthetic, "Canvas", Recorded)
+    pairs, rng = SyntheticPairs("train", drawn.pack(), pool=8), np.random.default_rng(2)
     book, cat = (noun for noun in pairs.nouns if noun.name in ("book", "cat"))
     scene = [Placed(noun, None, 64, y, 48) for noun, y in ((cat, 44), (book, 64), (cat, 84))]
     monkeypatch.setattr(synthetic, "lay_out", lambda *_, **__: scene)
@@ -121,14 +125,15 @@ def test_the_mask_leaves_nothing_of_the_edit_out(monkeypatch: pytest.MonkeyPatch
 
 
 def test_labels_name_the_noun_in_front(monkeypatch: pytest.MonkeyPatch) -> None:
-    scenes: list[list[Placed]] = []
+    scenes: list[Sequence[Placed]] = []
 
-    class Recorded(SyntheticPairs):
-        def _labels(self, objects: list[Placed]) -> npt.NDArray[np.uint8]:
+    class Recorded(Canvas):
+        def labels(self, objects: Sequence[Placed], nouns: Sequence[Noun]) -> npt.NDArray[np.uint8]:
             scenes.append(objects)
-            return super()._labels(objects)
+            return super().labels(objects, nouns)
 
-    pairs = Recorded("train", drawn.pack())
+    monkeypatch.setattr(synthetic, "Canvas", Recorded)
+    pairs = SyntheticPairs("train", drawn.pack())
     for sample, objects in zip(islice(pairs.stream(0), 100), scenes, strict=False):
         assert sample.nouns is not None and sample.nouns.shape == (16, 16)
         index = {noun.name: i + 1 for i, noun in enumerate(pairs.nouns)}
@@ -295,41 +300,6 @@ def test_no_noun_or_phrase_is_on_both_sides() -> None:
 def test_a_name_means_one_noun() -> None:
     names = [name for noun in nouns.TRAIN + nouns.HELD_OUT for name in (noun.name, *noun.also)]
     assert len(set(names)) == len(names) and len(nouns.TRAIN) >= 150
-
-
-# -- colours -------------------------------------------------------------------------------------------
-
-
-def test_recolouring_keeps_outline_and_shadow() -> None:
-    textures = {name.removeprefix("texture/"): a for name, a in drawn.pack().items() if "texture" in name}
-    sprites = Sprites({"apple": drawn.pack()["object/apple"]}, textures)
-    own = sprites.get("apple", None, 40)
-    looks = [sprites.get("apple", look, 40) for look in ("blue", "gold", "wood", "striped")]
-    for other in looks:
-        assert (own.alpha == other.alpha).all() and (own.shadow == other.shadow).all()
-    assert len({sprite.colour.tobytes() for sprite in [own, *looks]}) == 5
-
-
-def test_every_look_and_light_can_be_drawn() -> None:
-    names = (*assets.TRAIN_TEXTURES, *assets.HELD_OUT_TEXTURES)
-    textures = {name: drawn.pack()["texture/wood_1"] for name in names}
-    rgb = drawn.pack()["object/apple"][..., :3].astype(np.float32) / 255
-    seen = {looks.look(rgb, name, textures).tobytes() for name in looks.MATERIALS + looks.PATTERNS}
-    assert (
-        len(seen) >= len(looks.MATERIALS + looks.PATTERNS) - 2
-    )  # stone, wood and brick share one texture here
-    picture = np.asarray(rgb * 255, np.uint8)
-    assert all((relit(picture, name) != picture).any() for name in LIGHTS)
-    places = Places(textures, 32)
-    for name in places.names:
-        assert places.picture(name).shape == (32, 32, 3) and places.picture(name).min() >= 0
-
-
-@pytest.mark.parametrize("name", COLOURS)
-def test_a_recoloured_object_is_nearest_to_its_colour(name: str) -> None:
-    rgba = drawn.pack()["object/car"].astype(np.float32) / 255
-    mean = recolour(rgba[..., :3], name)[rgba[..., 3] > 0.5].mean(0)
-    assert min(COLOURS, key=lambda c: float(np.abs(mean - COLOURS[c]).sum())) == name
 
 
 # -- what can go wrong ---------------------------------------------------------------------------------

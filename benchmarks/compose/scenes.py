@@ -44,7 +44,7 @@ def scenes(longest: int, count: int, seed: int = 0) -> list[Sample]:
         left, top = int(rng.integers(width - side + 1)), int(rng.integers(height - side + 1))
         pairs.backgrounds = _Window(wide[top : top + side, left : left + side])  # type: ignore[assignment]
         pair = pairs.draw(rng, LOCAL[rng.integers(len(LOCAL))])
-        pairs.sprites.get.cache_clear()  # hundreds of megabytes at 4096 pixels
+        pairs.canvas.sprites.get.cache_clear()  # hundreds of megabytes at 4096 pixels
         mask = np.zeros((height, width), np.float32)
         mask[top : top + side, left : left + side] = pair.mask / 255
         grain = rng.normal(0, GRAIN, (height, width, 1)).astype(np.float32)

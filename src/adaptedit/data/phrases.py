@@ -221,7 +221,10 @@ def with_article(words: str) -> str:
 
 
 def fill(template: str, **slots: str) -> str:
-    """Slots filled. {x} comes with its article or "both", "all", which "no {x}" does without."""
+    """Slots filled. {x} comes with its article or "both", "all", which "no {x}" does without and after which
+    things "are"."""
+    if slots.get("x", "").startswith("all the "):
+        template = template.replace("{x} is", "{x} are")
     if "no {x}" in template or "no more {x}" in template:
         for before in ("the two ", "all the ", "both the ", "both ", "the "):
             slots["x"] = slots["x"].removeprefix(before)

@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from adaptedit.data import assets, nouns, phrases
 from adaptedit.data.backgrounds import Backgrounds, Pixels, Places
+from adaptedit.data.canvas import Canvas
 from adaptedit.data.colours import COLOURS, luma
 from adaptedit.data.lights import LIGHTS, relit
 from adaptedit.data.looks import MATERIALS, PATTERNS
@@ -23,7 +24,7 @@ from adaptedit.data.scene import SIZE, Placed, beside, called, crowd, free_cells
 from adaptedit.data.schema import EditSample
 from adaptedit.data.signs import WORDS
 from adaptedit.data.splits import SPLITS, check_split
-from adaptedit.data.sprites import Sprite, Sprites
+from adaptedit.data.sprites import Sprites
 from adaptedit.data.styles import STYLES
 
 Picture = npt.NDArray[np.uint8]
@@ -92,7 +93,7 @@ class SyntheticPairs:
         seed = 1 if self.split.held_out_backgrounds else 0
         self.backgrounds = Backgrounds([textures[n] for n in names if n in textures], self.size, seed, pool)
         self.places = Places(textures, self.size)
-        self.sprites = Sprites(objects, textures, scale)
+        self.canvas = Canvas(Sprites(objects, textures, scale), scale)
         self.templates = phrases.HELD_OUT if self.split.held_out_phrasings else phrases.TRAIN
         self.idle = phrases.IDLE["held out" if self.split.held_out_phrasings else "train"]
         self._makers: dict[str, Callable[[Rng, _Scene], _Edit | None]] = {
@@ -119,15 +120,17 @@ class SyntheticPairs:
             scene = _Scene(self.backgrounds.draw(rng), objects, grey)
             if edit := self._makers[kind](rng, scene):
                 break  # else nothing in words would tell the object from its twin
-        source = self.render(scene.background, objects)
-        target = self.render(scene.background if edit.background is None else edit.background, edit.objects)
+        behind = scene.background if edit.background is None else edit.background
+        source = self.canvas.picture(scene.background, objects)
+        target = self.canvas.picture(behind, edit.objects)
         if edit.whole:
             target = edit.whole(source).copy()
         if grey:
             source, target = _without_colour(source), _without_colour(target)
         mask = np.round(self._mask(objects, edit) * 255).astype(np.uint8)
         target[mask == 0] = source[mask == 0]  # a weight that rounds to 0 can still move a pixel by one level
-        return EditSample(source, target, mask, edit.instruction, kind, self._labels(objects))
+        labels = self.canvas.labels(objects, [*self.nouns, nouns.SIGN])
+        return EditSample(source, target, mask, edit.instruction, kind, labels)
 
     # -- what happens
 
@@ -152,10 +155,9 @@ class SyntheticPairs:
     def _add_everywhere(self, rng: Rng, scene: _Scene, noun: nouns.Noun, look: str | None) -> _Edit:
         cells = free_cells(scene.objects) or list(phrases.CELLS)
         new = [Placed(noun, look, round(x * SIZE), round(y * SIZE), NEW_SIZE) for x, y in sorted(cells)]
-        words = f"{look} {noun.plural}" if look else noun.plural
         objects = [*scene.objects, *new]
         coming = range(len(scene.objects), len(objects))
-        return _Edit(self._say(rng, "add", y=words, p="everywhere"), objects, coming=coming)
+        return _Edit(self._say(rng, "add", y=_plural(noun, look), p="everywhere"), objects, coming=coming)
 
     def _free_place(self, rng: Rng, objects: list[Placed]) -> tuple[tuple[int, int], str]:
         """Centre in pixels, and its words: at times next to something, at times none: where most room is."""
@@ -218,9 +220,9 @@ class SyntheticPairs:
         noun, look, _ = found
         everything = range(len(scene.objects))
         objects = [replace(o, noun=noun, look=look, word="") for o in scene.objects]
-        new = f"{look} {noun.plural}" if look else noun.plural
-        said = self._say(rng, "replace", x=f"all the {scene.objects[0].noun.plural}", y=new)
-        return _Edit(said.replace(" is", " are"), objects, everything, everything)
+        going = f"all the {scene.objects[0].noun.plural}"
+        said = self._say(rng, "replace", x=going, y=_plural(noun, look))
+        return _Edit(said, objects, everything, everything)
 
     def _text(self, rng: Rng, scene: _Scene) -> _Edit | None:
         signs = [i for i, o in enumerate(scene.objects) if o.word]
@@ -297,17 +299,7 @@ class SyntheticPairs:
         name = called(rng, noun)
         return noun, colour, f"{colour} {name}" if colour else name
 
-    # -- how it looks
-
-    def render(self, background: Pixels, objects: list[Placed]) -> Picture:
-        """Lay the objects on the background, first to last; (size, size, 3) uint8."""
-        canvas = background.copy()
-        for placed in objects:
-            sprite = self._sprite(placed)
-            there, here = self._window(placed, sprite.alpha.shape)
-            keep = (1 - sprite.shadow[here]) * (1 - sprite.alpha[here])
-            canvas[there] = canvas[there] * keep[..., None] + sprite.colour[here]
-        return (canvas * 255 + 0.5).astype(np.uint8)
+    # -- where it can be seen
 
     def _mask(self, before: list[Placed], edit: _Edit) -> Pixels:
         """Where the edit can be seen: the outlines of what goes and what comes, with their shadows unless
@@ -315,56 +307,18 @@ class SyntheticPairs:
         if edit.whole:
             return np.ones((self.size, self.size), np.float32)
         if edit.background is not None:
-            return self._without(np.ones((self.size, self.size), np.float32), before)
+            return self.canvas.without(np.ones((self.size, self.size), np.float32), before)
         mask = np.zeros((self.size, self.size), np.float32)
         for scene, indices in ((before, edit.going), (edit.objects, edit.coming)):
             for index in indices:
                 stays = [o for i, o in enumerate(before) if i > index and i not in edit.going]
-                np.maximum(mask, self._without(self._outline(scene[index], edit.flat), stays), out=mask)
+                outline = self.canvas.outline(scene[index], edit.flat)
+                np.maximum(mask, self.canvas.without(outline, stays), out=mask)
         return mask
 
-    def _outline(self, placed: Placed, flat: bool) -> Pixels:
-        """Where the object alone can be seen, with its shadow unless `flat`."""
-        mask = np.zeros((self.size, self.size), np.float32)
-        sprite = self._sprite(placed)
-        there, here = self._window(placed, sprite.alpha.shape)
-        shadow = 0 if flat else np.minimum(sprite.shadow[here] * 8, 1)
-        mask[there] = np.maximum(sprite.alpha[here], shadow)
-        return mask
 
-    def _without(self, mask: Pixels, objects: Sequence[Placed]) -> Pixels:
-        """The mask less what these objects hide."""
-        for placed in objects:
-            sprite = self._sprite(placed)
-            there, here = self._window(placed, sprite.alpha.shape)
-            mask[there] *= 1 - sprite.alpha[here]
-        return mask
-
-    def _labels(self, objects: list[Placed]) -> npt.NDArray[np.uint8]:
-        """Which noun each cell of 8x8 pixels shows at its centre, as `EditSample.nouns` says."""
-        labels = np.zeros((self.size, self.size), np.uint8)
-        for placed in objects:
-            sprite = self._sprite(placed)
-            there, here = self._window(placed, sprite.alpha.shape)
-            labels[there][sprite.alpha[here] > 0.5] = [*self.nouns, nouns.SIGN].index(placed.noun) + 1
-        return labels[4 * self.scale :: 8 * self.scale, 4 * self.scale :: 8 * self.scale].copy()
-
-    def _sprite(self, placed: Placed) -> Sprite:
-        return self.sprites.get(placed.noun.name, placed.look, placed.size * self.scale, placed.word)
-
-    def _window(
-        self, placed: Placed, shape: tuple[int, int]
-    ) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
-        """Where a sprite of this shape falls on the scene, and which part of it does; (rows, columns)."""
-        top, left = placed.y * self.scale - shape[0] // 2, placed.x * self.scale - shape[1] // 2
-        (rows, here_rows), (columns, here_columns) = (
-            (
-                slice(max(start, 0), min(start + side, self.size)),
-                slice(max(-start, 0), min(side, self.size - start)),
-            )
-            for start, side in ((top, shape[0]), (left, shape[1]))
-        )
-        return (rows, columns), (here_rows, here_columns)
+def _plural(noun: nouns.Noun, colour: str | None) -> str:
+    return f"{colour} {noun.plural}" if colour else noun.plural
 
 
 def _without_colour(picture: Picture) -> Picture:

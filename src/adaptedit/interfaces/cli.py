@@ -33,10 +33,10 @@ for command in (
     evaluate_cli.evaluate,
     report_cli.report,
     models_cli.models,
+    train_cli.train,
 ):
     app.command()(command)
-for name, commands in (("data", data_cli.app), ("train", train_cli.app)):
-    app.add_typer(commands, name=name)
+app.add_typer(data_cli.app, name="data")
 
 
 def main() -> None:

@@ -1,0 +1,73 @@
+"""A small scene in pixels: its picture, outlines and labels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from adaptedit.data.backgrounds import Pixels
+from adaptedit.data.nouns import Noun
+from adaptedit.data.scene import SIZE, Placed
+from adaptedit.data.sprites import Sprite, Sprites
+
+
+class Canvas:
+    """Draws with `sprites`, which are made for this scale: a scene has a side of `scale` times 128 pixels."""
+
+    def __init__(self, sprites: Sprites, scale: int) -> None:
+        self.sprites, self.scale, self.size = sprites, scale, SIZE * scale
+
+    def picture(self, background: Pixels, objects: Sequence[Placed]) -> npt.NDArray[np.uint8]:
+        """Lay the objects on the background, first to last; (size, size, 3) uint8."""
+        canvas = background.copy()
+        for placed in objects:
+            sprite = self._sprite(placed)
+            there, here = self._window(placed, sprite.alpha.shape)
+            keep = (1 - sprite.shadow[here]) * (1 - sprite.alpha[here])
+            canvas[there] = canvas[there] * keep[..., None] + sprite.colour[here]
+        return (canvas * 255 + 0.5).astype(np.uint8)
+
+    def outline(self, placed: Placed, flat: bool) -> Pixels:
+        """Where the object alone can be seen, with its shadow unless `flat`."""
+        mask = np.zeros((self.size, self.size), np.float32)
+        sprite = self._sprite(placed)
+        there, here = self._window(placed, sprite.alpha.shape)
+        shadow = 0 if flat else np.minimum(sprite.shadow[here] * 8, 1)
+        mask[there] = np.maximum(sprite.alpha[here], shadow)
+        return mask
+
+    def without(self, mask: Pixels, objects: Sequence[Placed]) -> Pixels:
+        """The mask less what these objects hide."""
+        for placed in objects:
+            sprite = self._sprite(placed)
+            there, here = self._window(placed, sprite.alpha.shape)
+            mask[there] *= 1 - sprite.alpha[here]
+        return mask
+
+    def labels(self, objects: Sequence[Placed], nouns: Sequence[Noun]) -> npt.NDArray[np.uint8]:
+        """Which of `nouns` each cell of 8x8 pixels shows at its centre, as `EditSample.nouns` says."""
+        labels = np.zeros((self.size, self.size), np.uint8)
+        for placed in objects:
+            sprite = self._sprite(placed)
+            there, here = self._window(placed, sprite.alpha.shape)
+            labels[there][sprite.alpha[here] > 0.5] = nouns.index(placed.noun) + 1
+        return labels[4 * self.scale :: 8 * self.scale, 4 * self.scale :: 8 * self.scale].copy()
+
+    def _sprite(self, placed: Placed) -> Sprite:
+        return self.sprites.get(placed.noun.name, placed.look, placed.size * self.scale, placed.word)
+
+    def _window(
+        self, placed: Placed, shape: tuple[int, int]
+    ) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
+        """Where a sprite of this shape falls on the scene, and which part of it does; (rows, columns)."""
+        top, left = placed.y * self.scale - shape[0] // 2, placed.x * self.scale - shape[1] // 2
+        (rows, here_rows), (columns, here_columns) = (
+            (
+                slice(max(start, 0), min(start + side, self.size)),
+                slice(max(-start, 0), min(side, self.size - start)),
+            )
+            for start, side in ((top, shape[0]), (left, shape[1]))
+        )
+        return (rows, columns), (here_rows, here_columns)
