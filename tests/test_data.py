@@ -168,6 +168,12 @@ def test_a_number_of_things_goes_without_its_article_after_no(words: str) -> Non
     assert phrases.fill("remove {x}", x=words) == f"remove {words}"
 
 
+def test_many_things_are() -> None:
+    template = "put {y} where {x} is"
+    assert phrases.fill(template, x="all the cats", y="dogs") == "put dogs where all the cats are"
+    assert phrases.fill(template, x="the cat", y="dogs") == "put dogs where the cat is"
+
+
 @pytest.mark.parametrize(
     ("name", "plural"),
     [("cup of coffee", "cups of coffee"), ("loaf of bread", "loaves of bread"), ("torch", "torches"),
