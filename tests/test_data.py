@@ -17,7 +17,6 @@ from adaptedit.data import assets, nouns, phrases, synthetic
 from adaptedit.data.backgrounds import Backgrounds
 from adaptedit.data.canvas import Canvas
 from adaptedit.data.colours import COLOURS
-from adaptedit.data.nouns import Noun
 from adaptedit.data.scene import Placed, beside, lay_out, refer
 from adaptedit.data.schema import EditSample
 from adaptedit.data.splits import SPLITS
@@ -48,7 +47,7 @@ def test_a_seed_is_a_sequence_of_samples(pairs: dict[str, SyntheticPairs]) -> No
     assert [s.instruction for s in first] != [s.instruction for s in other]
     for a, b in zip(first, again, strict=True):
         assert (a.instruction, a.kind) == (b.instruction, b.kind)
-        for name in ("source", "target", "mask", "nouns"):
+        for name in ("source", "target", "mask", "shown", "wanted"):
             assert (getattr(a, name) == getattr(b, name)).all()
 
 
@@ -69,7 +68,7 @@ def test_an_idle_instruction_changes_nothing(pairs: dict[str, SyntheticPairs], s
         sample = pairs[split].draw(rng, synthetic.IDLE)
         assert (sample.source == sample.target).all() and sample.mask.max() == 0
         said.add(sample.instruction)
-    assert said & set(pairs[split].idle) and said - set(pairs[split].idle)
+    assert said & set(pairs[split].templates["idle"]) and said - set(pairs[split].templates["idle"])
 
 
 def test_some_pictures_have_no_colour(samples: dict[str, list[EditSample]]) -> None:
@@ -128,18 +127,20 @@ def test_labels_name_the_noun_in_front(monkeypatch: pytest.MonkeyPatch) -> None:
     scenes: list[Sequence[Placed]] = []
 
     class Recorded(Canvas):
-        def labels(self, objects: Sequence[Placed], nouns: Sequence[Noun]) -> npt.NDArray[np.uint8]:
+        def labels(self, objects: Sequence[Placed], names: Sequence[str]) -> npt.NDArray[np.uint8]:
             scenes.append(objects)
-            return super().labels(objects, nouns)
+            return super().labels(objects, names)
 
     monkeypatch.setattr(synthetic, "Canvas", Recorded)
     pairs = SyntheticPairs("train", drawn.pack())
-    for sample, objects in zip(islice(pairs.stream(0), 100), scenes, strict=False):
-        assert sample.nouns is not None and sample.nouns.shape == (16, 16)
-        index = {noun.name: i + 1 for i, noun in enumerate(pairs.nouns)}
-        front = objects[-1]
-        assert sample.nouns[front.y // 8, front.x // 8] == index[front.noun.name]
-        assert set(sample.nouns.flat) <= {0} | {index[o.noun.name] for o in objects}
+    index = {name: i + 1 for i, name in enumerate(pairs.labels)}
+    for number, sample in enumerate(islice(pairs.stream(0), 100)):
+        for labels, objects in zip((sample.shown, sample.wanted), scenes[2 * number :], strict=False):
+            assert labels is not None and labels.shape == (16, 16)
+            assert set(labels.flat) <= {0} | {index[o.word or o.noun.name] for o in objects}
+            if objects:
+                front = objects[-1]
+                assert labels[front.y // 8, front.x // 8] == index[front.word or front.noun.name]
 
 
 # -- words ---------------------------------------------------------------------------------------------
@@ -147,7 +148,7 @@ def test_labels_name_the_noun_in_front(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("templates", [phrases.TRAIN, phrases.HELD_OUT], ids=["train", "held out"])
 def test_templates_fill_completely(templates: dict[str, tuple[str, ...]]) -> None:
-    assert set(templates) == set(phrases.KINDS) | {"pattern", "place"}
+    assert set(templates) == set(phrases.KINDS) | {"pattern", "place", "idle"}
     slots = {"x": "the red apple", "y": "an orange pear", "c": "blue", "p": "at the top", "m": "striped"}
     slots |= {"w": "EXIT", "v": "STOP", "s": "a comic", "g": "at night"}
     for template in (template for ones in templates.values() for template in ones):
@@ -160,6 +161,18 @@ def test_templates_fill_completely(templates: dict[str, tuple[str, ...]]) -> Non
 def test_a_slot_may_be_empty() -> None:
     for template in phrases.TRAIN["add"]:
         assert not re.search(r"^\W|  | ,|,$", phrases.fill(template, y="a pear", p="")), template
+
+
+def test_slots_are_found_again() -> None:
+    slots = {"x": "the red cup to the left of the bowl", "y": "an apple", "c": "red", "p": "on the left"}
+    slots |= {"s": "a comic", "g": "at night"}
+    for kind in ("add", "replace", "recolour", "background", "style", "global"):
+        for template in phrases.TRAIN[kind]:
+            found = phrases.slots(kind, phrases.fill(template, **slots))
+            assert found and all(slots[name] == words for name, words in found.items()), template
+    assert phrases.slots("remove", "remove the cup") == {"x": "the cup"}
+    assert phrases.slots("remove", "no more cup") is None
+    assert phrases.slots("text", 'make the sign say "HI"') is None
 
 
 @pytest.mark.parametrize("words", ["both cats", "all the cats", "the two cats"])
@@ -300,7 +313,6 @@ def test_backgrounds_are_held_out(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_no_noun_or_phrase_is_on_both_sides() -> None:
     assert not {n.name for n in nouns.TRAIN} & {n.name for n in nouns.HELD_OUT}
     assert all(not set(phrases.TRAIN[kind]) & set(phrases.HELD_OUT[kind]) for kind in phrases.TRAIN)
-    assert not set(phrases.IDLE["train"]) & set(phrases.IDLE["held out"])
 
 
 def test_a_name_means_one_noun() -> None:

@@ -24,13 +24,12 @@ class Synthetic:
     """Stands in for SyntheticPairs: black pictures; two nouns, one of which the renders know too."""
 
     def __init__(self, shared: str) -> None:
-        self.nouns = [type("Noun", (), {"name": name})() for name in ("unicorn", shared)]
+        self.labels = ["unicorn", shared]
 
     def draw(self, rng: np.random.Generator, kind: str | None = None) -> EditSample:
         black = np.zeros((32, 32, 3), np.uint8)
-        return EditSample(
-            black, black, black[..., 0], "nothing", kind or "remove", np.zeros((16, 16), np.uint8)
-        )
+        nothing = np.zeros((16, 16), np.uint8)
+        return EditSample(black, black, black[..., 0], "nothing", kind or "remove", nothing, nothing)
 
 
 Mix = Callable[..., MixedPairs]
@@ -59,15 +58,37 @@ def test_the_share_is_of_renders_and_a_kind_is_synthetic(mix: Mix) -> None:
 
 def test_labels_count_the_nouns_of_both_once(mix: Mix) -> None:
     pairs = mix(turn(3, "remove"))
-    assert len(pairs.nouns) == len(set(pairs.nouns))
+    assert len(pairs.labels) == len(set(pairs.labels))
     for sample in draws(pairs, 10):
-        assert sample.nouns is not None
-        assert pairs.nouns[sample.nouns.max() - 1] == pairs.nouns[1]  # the noun that both know
+        assert sample.shown is not None
+        assert pairs.labels[sample.shown.max() - 1] == pairs.labels[1]  # the noun that both know
+
+
+def test_what_stays_is_labelled_and_what_goes_leaves_the_unknown(mix: Mix) -> None:
+    for sample in draws(mix(turn(0, "remove"), turn(1, "recolour"), turn(2, "replace")), 20):
+        edited = sample.mask.reshape(16, 2, 16, 2).max((1, 3)) > 0
+        assert sample.shown is not None and sample.wanted is not None
+        assert (sample.wanted[~edited] == sample.shown[~edited]).all()
+        if sample.kind == "remove":
+            assert (sample.wanted[edited] == UNKNOWN).all()
+        elif sample.kind == "recolour":
+            assert (sample.wanted == sample.shown).all()
+        else:
+            assert len(set(sample.wanted[edited])) == 1 and sample.wanted[edited].min() > 0
+
+
+def test_a_render_is_asked_for_in_many_words(mix: Mix) -> None:
+    one = turn(0, "replace")
+    object.__setattr__(one, "instruction", "turn the cup to the right of the bowl into a bowl of rice")
+    said = {sample.instruction for sample in draws(mix(one), 100)}
+    assert len(said) > 30
+    assert all("the cup to the right of the bowl" in s and "a bowl of rice" in s for s in said)
 
 
 def test_an_addition_backwards_removes_what_came(mix: Mix) -> None:
     wanted = turn(0, "add")
-    samples = draws(mix(wanted))
+    pairs = mix(wanted)
+    samples = draws(pairs)
     backwards = [s for s in samples if s.kind == "remove"]
     assert 15 < len(backwards) < 45
     said = {
@@ -77,16 +98,18 @@ def test_an_addition_backwards_removes_what_came(mix: Mix) -> None:
         assert sample.instruction in said
         outside = sample.mask == 0
         assert (sample.source[outside] == sample.target[outside]).all()
-        assert sample.nouns is not None
+        assert sample.shown is not None and sample.wanted is not None
         edited = sample.mask.reshape(16, 2, 16, 2).max((1, 3)) > 0
-        assert ((sample.nouns == UNKNOWN) == edited).all()
+        assert {pairs.labels[label - 1] for label in sample.shown[edited]} == {wanted.noun}
+        assert (sample.wanted[~edited] == sample.shown[~edited]).all()
+        assert not (sample.wanted == sample.shown)[edited].any()
 
 
 def test_sides_and_words_are_not_mirrored(mix: Mix) -> None:
     def mirrored(kind: str, instruction: str) -> bool:
         one = turn(0, kind)
         object.__setattr__(one, "instruction", instruction)
-        return any(s.nouns is not None and s.nouns[5, 12] > 0 for s in draws(mix(one), 30))
+        return any(s.shown is not None and s.shown[5, 12] > 0 for s in draws(mix(one), 30))
 
     assert mirrored("remove", "remove the cup")
     assert not mirrored("remove", "remove the leftmost cup")
@@ -95,8 +118,7 @@ def test_sides_and_words_are_not_mirrored(mix: Mix) -> None:
 
 
 def test_unknown_cells_cost_nothing(mix: Mix) -> None:
-    sample = next(s for s in draws(mix(turn(0, "add"))) if s.kind == "remove")
-    labels = collate([sample], torch.Generator()).nouns
+    labels = collate([mix(turn(0, "remove")).draw(np.random.default_rng(0))], torch.Generator()).wanted
     logits = torch.zeros(1, 400, 16, 16, requires_grad=True)
     torch.nn.functional.cross_entropy(logits, labels).backward()
     assert logits.grad is not None

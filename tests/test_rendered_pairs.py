@@ -54,7 +54,7 @@ def test_every_pair_of_every_file_comes_back(tmp_path: Path) -> None:
         assert (sample.source == wanted.source).all() and (sample.target == wanted.target).all()
         assert (sample.mask == wanted.mask).all()
         assert (sample.instruction, sample.kind) == (wanted.instruction, wanted.kind)
-        assert sample.nouns is not None and pairs.nouns[sample.nouns[5, 3] - 1] == wanted.noun
+        assert sample.shown is not None and pairs.nouns[sample.shown[5, 3] - 1] == wanted.noun
 
 
 def test_draws_follow_the_seed_and_the_kind(tmp_path: Path) -> None:
@@ -84,7 +84,7 @@ def test_they_make_a_batch_for_training(tmp_path: Path) -> None:
     write(tmp_path, "train-000000-000000", turn(0), turn(1))
     pairs = RenderedPairs(tmp_path, size=32)
     batch = collate([pairs[0], pairs[1]], torch.Generator())
-    assert batch.source.shape == (2, 3, 32, 32) and batch.nouns.shape == (2, 16, 16)
+    assert batch.source.shape == (2, 3, 32, 32) and batch.shown.shape == batch.wanted.shape == (2, 16, 16)
 
 
 def test_a_folder_without_files_is_refused(tmp_path: Path) -> None:

@@ -8,7 +8,6 @@ import numpy as np
 import numpy.typing as npt
 
 from adaptedit.data.backgrounds import Pixels
-from adaptedit.data.nouns import Noun
 from adaptedit.data.scene import SIZE, Placed
 from adaptedit.data.sprites import Sprite, Sprites
 
@@ -46,13 +45,14 @@ class Canvas:
             mask[there] *= 1 - sprite.alpha[here]
         return mask
 
-    def labels(self, objects: Sequence[Placed], nouns: Sequence[Noun]) -> npt.NDArray[np.uint8]:
-        """Which of `nouns` each cell of 8x8 pixels shows at its centre, as `EditSample.nouns` says."""
+    def labels(self, objects: Sequence[Placed], names: Sequence[str]) -> npt.NDArray[np.uint8]:
+        """Which of `names` each cell of 8x8 pixels shows at its centre, as `EditSample.shown` says: a sign is
+        called by its word."""
         labels = np.zeros((self.size, self.size), np.uint8)
         for placed in objects:
             sprite = self._sprite(placed)
             there, here = self._window(placed, sprite.alpha.shape)
-            labels[there][sprite.alpha[here] > 0.5] = nouns.index(placed.noun) + 1
+            labels[there][sprite.alpha[here] > 0.5] = names.index(placed.word or placed.noun.name) + 1
         return labels[4 * self.scale :: 8 * self.scale, 4 * self.scale :: 8 * self.scale].copy()
 
     def _sprite(self, placed: Placed) -> Sprite:

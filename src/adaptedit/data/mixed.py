@@ -10,10 +10,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from adaptedit.data.phrases import TRAIN, fill
+from adaptedit.data import phrases
 from adaptedit.data.render.pairs import RenderedPairs
 from adaptedit.data.scene import pick
-from adaptedit.data.schema import UNKNOWN, EditSample
+from adaptedit.data.schema import UNKNOWN, EditSample, Labels
 from adaptedit.data.synthetic import SyntheticPairs
 
 _SIDES = re.compile(r"\b(left|right|leftmost|rightmost)\b")
@@ -23,15 +23,14 @@ _SHADE = 0.2  # how much brighter or darker a render may be shown
 class MixedPairs:
     """Draws as SyntheticPairs does; `share` of the samples that are not idle are renders.
 
-    Renders are few, so each is drawn as several: mirrored where the sentence names no side, brighter or
-    darker, and an addition read backwards is a removal, for what was added is of a noun of its own.
+    Renders are few, so each is drawn as several: in other words, mirrored where they name no side, brighter
+    or darker; and an addition read backwards is a removal, for what was added is of a noun of its own.
     """
 
     def __init__(self, synthetic: SyntheticPairs, rendered: RenderedPairs, share: float) -> None:
         self._synthetic, self._rendered, self.share = synthetic, rendered, share
-        names = [noun.name for noun in synthetic.nouns]
-        self.nouns = names + [noun for noun in rendered.nouns if noun not in names]
-        self._labels = np.array([0, *(1 + self.nouns.index(noun) for noun in rendered.nouns)], np.int64)
+        self.labels = synthetic.labels + [noun for noun in rendered.nouns if noun not in synthetic.labels]
+        self._labels = np.array([0, *(1 + self.labels.index(noun) for noun in rendered.nouns)], np.int64)
 
     def draw(self, rng: np.random.Generator, kind: str | None = None) -> EditSample:
         """One sample; a kind that is asked for is drawn from the synthetic ones."""
@@ -39,29 +38,35 @@ class MixedPairs:
             return self._synthetic.draw(rng, kind)
         index = int(rng.integers(len(self._rendered)))
         sample = self._rendered[index]
-        if sample.nouns is not None:
-            sample = replace(sample, nouns=self._labels[sample.nouns])
+        sample = replace(sample, shown=self._counted(sample.shown), wanted=self._counted(sample.wanted))
+        if slots := phrases.slots(sample.kind, sample.instruction):
+            said = phrases.fill(pick(rng, phrases.TRAIN[sample.kind]), **slots)
+            sample = replace(sample, instruction=said)
         if sample.kind == "add" and rng.random() < 0.5:
-            said = fill(pick(rng, TRAIN["remove"]), x=f"the {self._rendered.edited(index)}")
+            said = phrases.fill(pick(rng, phrases.TRAIN["remove"]), x=f"the {self._rendered.edited(index)}")
             sample = _backwards(sample, said)
         if rng.random() < 0.5 and sample.kind != "text" and not _SIDES.search(sample.instruction):
             sample = _mirrored(sample)
         return _shaded(sample, float(rng.uniform(1 - _SHADE, 1 + _SHADE)))
 
+    def _counted(self, labels: Labels | None) -> Labels | None:
+        """Labels as the renders count them -> as `labels` does."""
+        return None if labels is None else np.where(labels == UNKNOWN, UNKNOWN, self._labels[labels.clip(0)])
+
 
 def _backwards(sample: EditSample, instruction: str) -> EditSample:
-    """From the target to the source; which nouns the edited cells show is then not known."""
-    labels = sample.nouns
-    if labels is not None:
-        cells = sample.mask.reshape(len(labels), -1, len(labels), sample.mask.shape[1] // len(labels))
-        labels = np.where(cells.max((1, 3)) > 0, UNKNOWN, labels)
-    return EditSample(sample.target, sample.source, sample.mask, instruction, "remove", labels)
+    """From the target to the source."""
+    return EditSample(
+        sample.target, sample.source, sample.mask, instruction, "remove", sample.wanted, sample.shown
+    )
 
 
 def _mirrored(sample: EditSample) -> EditSample:
     source, target, mask = (np.flip(x, 1).copy() for x in (sample.source, sample.target, sample.mask))
-    labels = None if sample.nouns is None else np.flip(sample.nouns, 1).copy()
-    return EditSample(source, target, mask, sample.instruction, sample.kind, labels)
+    shown, wanted = (
+        None if labels is None else np.flip(labels, 1).copy() for labels in (sample.shown, sample.wanted)
+    )
+    return EditSample(source, target, mask, sample.instruction, sample.kind, shown, wanted)
 
 
 def _shaded(sample: EditSample, gain: float) -> EditSample:

@@ -8,15 +8,19 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-GRID = 16  # cells a side of `EditSample.nouns`
-UNKNOWN = -100  # of `EditSample.nouns`: not labelled (what torch's cross-entropy leaves out)
+GRID = 16  # cells a side of the labels
+UNKNOWN = -100  # a cell that is not labelled (what torch's cross-entropy leaves out)
+
+
+Labels = npt.NDArray[np.integer[Any]]
 
 
 @dataclass(frozen=True)
 class EditSample:
     """source, target: (H, W, 3) uint8. mask: (H, W) uint8, 255 = edit. kind: one of `phrases.KINDS`, or idle.
-    nouns: (16, 16) integers or None, which noun the source shows in each cell of 8 pixels (index + 1; 0 =
-    background, or UNKNOWN), the grounding labels that the VL encoder is pre-trained on.
+    shown, wanted: (16, 16) integers or None, what each cell of 8 pixels shows in the source and in the target
+    (index of a noun or of a sign's word + 1; 0 = background, or UNKNOWN): the grounding labels that the VL
+    encoder is pre-trained on.
     """
 
     source: npt.NDArray[np.uint8]
@@ -24,4 +28,5 @@ class EditSample:
     mask: npt.NDArray[np.uint8]
     instruction: str
     kind: str
-    nouns: npt.NDArray[np.integer[Any]] | None = None
+    shown: Labels | None = None
+    wanted: Labels | None = None

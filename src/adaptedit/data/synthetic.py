@@ -89,13 +89,13 @@ class SyntheticPairs:
         }
         chosen = nouns.HELD_OUT if self.split.held_out_nouns else nouns.TRAIN
         self.nouns = [noun for noun in chosen if noun.name in objects or noun is nouns.SIGN]
+        self.labels = [noun.name for noun in self.nouns if noun is not nouns.SIGN] + list(WORDS)
         names = assets.HELD_OUT_TEXTURES if self.split.held_out_backgrounds else assets.TRAIN_TEXTURES
         seed = 1 if self.split.held_out_backgrounds else 0
         self.backgrounds = Backgrounds([textures[n] for n in names if n in textures], self.size, seed, pool)
         self.places = Places(textures, self.size)
         self.canvas = Canvas(Sprites(objects, textures, scale), scale)
         self.templates = phrases.HELD_OUT if self.split.held_out_phrasings else phrases.TRAIN
-        self.idle = phrases.IDLE["held out" if self.split.held_out_phrasings else "train"]
         self._makers: dict[str, Callable[[Rng, _Scene], _Edit | None]] = {
             "add": self._add, "remove": self._remove, "replace": self._replace, "recolour": self._recolour,
             "material": self._material, "text": self._text, "background": self._background,
@@ -129,8 +129,8 @@ class SyntheticPairs:
             source, target = _without_colour(source), _without_colour(target)
         mask = np.round(self._mask(objects, edit) * 255).astype(np.uint8)
         target[mask == 0] = source[mask == 0]  # a weight that rounds to 0 can still move a pixel by one level
-        labels = self.canvas.labels(objects, [*self.nouns, nouns.SIGN])
-        return EditSample(source, target, mask, edit.instruction, kind, labels)
+        shown, wanted = (self.canvas.labels(those, self.labels) for those in (objects, edit.objects))
+        return EditSample(source, target, mask, edit.instruction, kind, shown, wanted)
 
     # -- what happens
 
@@ -257,7 +257,7 @@ class SyntheticPairs:
     def _idle(self, rng: Rng, scene: _Scene) -> _Edit | None:
         """Nothing is asked for, or something is to be done to a thing that is not there."""
         if rng.random() < 0.4:
-            return _Edit(pick(rng, self.idle), scene.objects)
+            return _Edit(pick(rng, self.templates[IDLE]), scene.objects)
         found = self._new(rng, scene)
         if found is None:
             return None

@@ -35,10 +35,10 @@ def fixed_length(states: PromptStates) -> PromptStates:
 
 
 def noised(target: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Latents (B, N, C) on the way to noise, and their timestep (B,): three of four are noise alone, where
+    """Latents (B, N, C) on the way to noise, and their timestep (B,): seven of eight are noise alone, where
     the one step starts that `tiny` takes."""
     timestep = sample_timesteps(len(target), generator)
-    timestep[torch.arange(len(target)) % 4 > 0] = 1
+    timestep[torch.arange(len(target)) % 8 > 0] = 1
     noise = torch.randn(target.shape, generator=generator)
     t = timestep[:, None, None]
     return (1 - t) * target + t * noise, timestep

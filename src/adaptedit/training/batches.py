@@ -20,18 +20,22 @@ IDLE_SHARE = 0.06  # of the samples ask for nothing, so that the region may be e
 @dataclass(frozen=True)
 class Batch:
     """source, target (B, 3, H, W) float32 in [0, 1]; mask (B, H, W) float32, 1 = edit;
-    nouns (B, 16, 16) int64; generator: for the step's other random draws."""
+    shown, wanted (B, 16, 16) int64, see `EditSample`; generator: for the step's other random draws."""
 
     source: Tensor
     target: Tensor
     mask: Tensor
     instructions: list[str]
     kinds: list[str]
-    nouns: Tensor
+    shown: Tensor
+    wanted: Tensor
     generator: torch.Generator
 
 
 def collate(samples: list[EditSample], generator: torch.Generator) -> Batch:
+    def labels(name: str) -> Tensor:
+        return torch.from_numpy(np.stack([getattr(s, name) for s in samples])).long()
+
     def pictures(name: str) -> Tensor:
         stacked = torch.from_numpy(np.stack([getattr(s, name) for s in samples]))
         return stacked.permute(0, 3, 1, 2).float() / 255
@@ -42,7 +46,8 @@ def collate(samples: list[EditSample], generator: torch.Generator) -> Batch:
         mask=torch.from_numpy(np.stack([s.mask for s in samples])).float() / 255,
         instructions=[s.instruction for s in samples],
         kinds=[s.kind for s in samples],
-        nouns=torch.from_numpy(np.stack([s.nouns for s in samples if s.nouns is not None])).long(),
+        shown=labels("shown"),
+        wanted=labels("wanted"),
         generator=generator,
     )
 

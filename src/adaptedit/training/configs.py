@@ -36,12 +36,12 @@ RECIPES: dict[str, Recipe] = {
         width=192,
         layers=6,
         preset="paper",
-        encoder=TrainConfig(steps=2000, batch=32, lr=2e-3, decay=0.5, ema=0.99, save_every=100, seed=41),
+        encoder=TrainConfig(steps=1700, batch=32, lr=2e-3, decay=0.8, ema=0.99, save_every=100, seed=61),
         backbone=TrainConfig(
-            steps=2600, batch=32, lr=2e-3, warmup=40, decay=0.62, ema=0.99, save_every=100, seed=51
+            steps=2300, batch=32, lr=2e-3, warmup=40, decay=0.9, ema=0.99, save_every=100, seed=71
         ),
         adapter=TrainConfig(
-            steps=500, batch=32, lr=3e-3, warmup=30, decay=0.5, ema=0.98, save_every=40, seed=3
+            steps=500, batch=32, lr=3e-3, warmup=30, decay=0.8, ema=0.98, save_every=40, seed=5
         ),
     ),
     "debug": Recipe(

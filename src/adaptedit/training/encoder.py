@@ -1,6 +1,7 @@
 """Stage 1: pre-train the VL encoder on referring, as real VLMs are trained on grounding data.
 
-Which patches does this phrase name (a 32x32 mask), and what does each patch show (a noun per cell).
+Which pixels does this instruction mean, what does each patch show, and what shall it show afterwards: so the
+states say what is to come, too, which referring alone blurs (LOG.md).
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from pathlib import Path
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from adaptedit.adapter.mask_predictor import MaskPredictor
 from adaptedit.backbones.tiny.encoder import VLEncoder
 from adaptedit.backbones.tiny.text import TextEncoder
 from adaptedit.training import batches
@@ -18,36 +20,42 @@ from adaptedit.training.trainer import TrainConfig, Trainer
 
 
 class Referring(nn.Module):
-    """The encoder with the two heads that pre-training needs and shipping does not."""
+    """The encoder with a MaskPredictor, the adapter's to be, and two heads for `labels` things."""
 
-    def __init__(self, encoder: VLEncoder, nouns: int) -> None:
+    def __init__(self, encoder: VLEncoder, predictor: MaskPredictor, labels: int) -> None:
         super().__init__()
-        self.encoder, config = encoder, encoder.config
-        self.mask_head = nn.Linear(config.width, 16)  # 4x4 cells a token
-        self.noun_head = nn.Linear(config.width, 4 * (nouns + 1))  # 2x2 cells a token
+        self.encoder, self.predictor, width = encoder, predictor, encoder.config.width
+        self.shown = nn.Linear(width, 4 * (labels + 1))  # 2x2 cells a token
+        self.wanted = nn.Linear(width, 4 * (labels + 1))
 
-    def forward(self, pixels: Tensor, text: Tensor, text_mask: Tensor) -> tuple[Tensor, Tensor]:
-        """-> mask logits (B, 32, 32), noun logits (B, nouns + 1, 16, 16)."""
-        states, _ = self.encoder(pixels, text, text_mask)
-        grid = self.encoder.config.grid
-        picture = states[:, : grid**2].transpose(1, 2).unflatten(2, (grid, grid))
-        mask = F.pixel_shuffle(self.mask_head(picture.movedim(1, -1)).movedim(-1, 1), 4)
-        return mask[:, 0], F.pixel_shuffle(self.noun_head(picture.movedim(1, -1)).movedim(-1, 1), 2)
+    def forward(self, pixels: Tensor, text: Tensor, text_mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """-> mask logits (B, H, W); logits (B, labels + 1, 16, 16) of what is shown and of what is wanted."""
+        states, mask = self.encoder(pixels, text, text_mask)
+        side = self.encoder.config.grid
+        picture = states[:, : side**2]
+        shown, wanted = (
+            F.pixel_shuffle(head(picture).transpose(1, 2).unflatten(2, (side, side)), 2).float()
+            for head in (self.shown, self.wanted)
+        )
+        return self.predictor(states, mask, side**2, pixels), shown, wanted
 
 
-def train_encoder(config: TrainConfig, folder: Path, pairs: batches.Pairs, encoder: VLEncoder) -> Trainer:
-    """Train to the config's end; the encoder then holds the averaged weights."""
+def train_encoder(
+    config: TrainConfig, folder: Path, pairs: batches.Pairs, encoder: VLEncoder, predictor: MaskPredictor
+) -> Trainer:
+    """Train both to the config's end; they then hold the averaged weights."""
     text = TextEncoder()
-    model = Referring(encoder, len(pairs.nouns))
+    model = Referring(encoder, predictor, len(pairs.labels))
 
     def loss(step: int) -> tuple[Tensor, dict[str, float]]:
         data = batches.batch(pairs, config.batch, seed=config.seed, step=step, rank=trainer.rank)
-        logits, nouns = model(data.source, *text(data.instructions))
-        target = F.adaptive_avg_pool2d(data.mask[:, None], 32)[:, 0]
-        referring = mask_loss(logits, target)
-        naming = F.cross_entropy(nouns.float(), data.nouns)
-        score = iou(logits.detach().float().sigmoid(), target).mean().item()
-        return referring + naming, {"mask": referring.item(), "noun": naming.item(), "iou": score}
+        logits, shown, wanted = model(data.source, *text(data.instructions))
+        referring = mask_loss(logits, data.mask)
+        naming, foreseeing = F.cross_entropy(shown, data.shown), F.cross_entropy(wanted, data.wanted)
+        score = iou(logits.detach().float().sigmoid(), data.mask).mean().item()
+        total = referring + naming + foreseeing
+        numbers = {"mask": referring, "shown": naming, "wanted": foreseeing}
+        return total, {name: value.item() for name, value in numbers.items()} | {"iou": score}
 
     trainer = Trainer(model, loss, config, folder)
     trainer.run()

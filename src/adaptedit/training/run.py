@@ -7,6 +7,8 @@ from pathlib import Path
 
 import torch
 from diffusers import QwenImageTransformer2DModel
+from safetensors.torch import load_file, save
+from torch import Tensor
 from torch.multiprocessing.spawn import ProcessRaisedException, spawn
 
 from adaptedit.adapter.model import AdaptEditAdapter
@@ -20,6 +22,7 @@ from adaptedit.data.phrases import KINDS
 from adaptedit.data.render.pairs import RenderedPairs
 from adaptedit.data.synthetic import SyntheticPairs
 from adaptedit.errors import AdaptEditError
+from adaptedit.files import write_atomically
 from adaptedit.training.adapter import train_adapter
 from adaptedit.training.backbone import initialise, train_backbone
 from adaptedit.training.configs import Recipe, recipe
@@ -27,17 +30,17 @@ from adaptedit.training.encoder import train_encoder
 from adaptedit.training.processes import join, leave
 
 BACKBONE_KINDS = {  # what is learnt last is drawn more often
-    "add": 0.26,
+    "add": 0.27,
     "remove": 0.12,
-    "replace": 0.26,
-    "recolour": 0.08,
+    "replace": 0.28,
+    "recolour": 0.06,
     "material": 0.1,
     "text": 0.08,
     "background": 0.04,
-    "style": 0.04,
+    "style": 0.03,
     "global": 0.02,
 }
-CROWDS = 0.4  # see SyntheticPairs
+CROWDS = 0.5  # see SyntheticPairs
 RENDERED_SHARE = 0.25  # of the pairs, where there are rendered ones
 STAGES = ("encoder", "backbone", "adapter")
 
@@ -53,6 +56,8 @@ def run_stage(
     renders: Path | None = None,
 ) -> Path:
     """Train `stage` under `folder`; its weights go to folder/weights, laid out as they ship; returns that.
+
+    Beside them lies predictor.safetensors, the first stage's MaskPredictor, with which the last begins.
 
     A stage that was killed goes on where its last checkpoint stands. processes: one core each, gradients
     averaged. start: a folder of weights; the stage then begins with its own instead of fresh ones.
@@ -96,10 +101,13 @@ def _worker(
     synthetic = SyntheticPairs("train", assets.load(assets_folder), jitter=jitter, crowds=CROWDS, kinds=kinds)
     pairs = MixedPairs(synthetic, RenderedPairs(renders), RENDERED_SHARE) if renders else synthetic
     if stage == "encoder":
-        encoder = load_encoder(start).requires_grad_(True) if start else VLEncoder(chosen.encoder_model)
-        trainer = train_encoder(chosen.encoder, folder / stage, pairs, encoder.train())
+        backbone = load(start) if start else fresh_backbone(chosen)
+        encoder = backbone.encoder.requires_grad_(True).train()
+        predictor = _adapter(backbone, chosen, start).mask_predictor
+        trainer = train_encoder(chosen.encoder, folder / stage, pairs, encoder, predictor)
         if trainer.rank == 0:
             save_part(encoder, weights / "encoder")
+            write_atomically(weights / "predictor.safetensors", save(predictor.state_dict()))
     elif stage == "backbone":
         backbone = load(start) if start else fresh_backbone(chosen)
         backbone.encoder = load_encoder(weights)
@@ -109,11 +117,8 @@ def _worker(
             save_part(backbone.decoder, weights / "decoder")
     elif stage == "adapter":
         backbone = load(weights)
-        adapter = (
-            AdaptEditAdapter.from_pretrained(start / "adapter").float()
-            if start
-            else AdaptEditAdapter.for_backbone(backbone, chosen.preset, backbone_name=backbone.name)
-        )
+        adapter = _adapter(backbone, chosen, start)
+        adapter.mask_predictor.load_state_dict(_predictor(weights))
         trainer = train_adapter(chosen.adapter, folder / stage, pairs, backbone, adapter)
         if trainer.rank == 0:
             adapter.save_pretrained(weights / "adapter", torch.float16)
@@ -121,6 +126,19 @@ def _worker(
         raise AdaptEditError(f"unknown stage {stage!r}: choose one of {', '.join(STAGES)}")
     if processes > 1:
         leave()
+
+
+def _adapter(backbone: TinyBackbone, chosen: Recipe, start: Path | None) -> AdaptEditAdapter:
+    if start:
+        return AdaptEditAdapter.from_pretrained(start / "adapter").float()
+    return AdaptEditAdapter.for_backbone(backbone, chosen.preset, backbone_name=backbone.name)
+
+
+def _predictor(weights: Path) -> dict[str, Tensor]:
+    """What the first stage made of it."""
+    if not (file := weights / "predictor.safetensors").exists():
+        raise AdaptEditError(f"no {file.name} in {weights}: train the encoder first")
+    return load_file(file)
 
 
 def fresh_backbone(chosen: Recipe) -> TinyBackbone:

@@ -15,18 +15,19 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, UnidentifiedImageError
 
-from adaptedit.data.schema import GRID, EditSample
+from adaptedit.data.schema import GRID, UNKNOWN, EditSample, Labels
 from adaptedit.errors import AdaptEditError
 from adaptedit.extras import needed
 from adaptedit.files import upright
 
 COLUMNS = ("source_img", "mask_img", "target_img", "instruction", "kind", "noun", "noun_labels")
+_KEEP_THINGS = ("recolour", "material", "background", "style", "global")  # what is there stays what it is
 
 
 class RenderedPairs:
     """All pairs of a folder, in the order of their files; pictures stay compressed until they are drawn.
 
-    nouns: what the samples' `nouns` count. kinds: those that there are.
+    nouns: what the samples' labels count. kinds: those that there are.
     """
 
     def __init__(self, folder: Path, size: int = 128) -> None:
@@ -78,8 +79,10 @@ class RenderedPairs:
         before, after = (self._resized(picture.convert("RGB")) for picture in (source, target))
         edited = 255 - self._resized(mask.getchannel("A"))
         after = np.where(edited[..., None] == 0, before, after)  # as a weight may be rounded to 0
-        labels = np.array(cells["noun_labels"], np.uint8).reshape(GRID, GRID)
-        return EditSample(before, after, edited, cells["instruction"], cells["kind"], labels)
+        kind, shown = cells["kind"], np.array(cells["noun_labels"], np.uint8).reshape(GRID, GRID)
+        comes = self.nouns.index(cells["noun"]) + 1 if kind in ("add", "replace") else UNKNOWN
+        wanted = shown if kind in _KEEP_THINGS else _wanted(shown, edited, comes)
+        return EditSample(before, after, edited, cells["instruction"], kind, shown, wanted)
 
     def edited(self, index: int) -> str:
         """The noun of what a pair's edit adds, removes or changes; of a replacement, what comes."""
@@ -107,6 +110,12 @@ class RenderedPairs:
 
     def _resized(self, picture: Image.Image) -> npt.NDArray[np.uint8]:
         return np.asarray(picture.resize((self.size, self.size), Image.Resampling.BOX))
+
+
+def _wanted(shown: Labels, mask: npt.NDArray[np.uint8], comes: int) -> Labels:
+    """The target's labels: `comes` where the mask is full, unknown where it is soft, as shadows are."""
+    cover = np.asarray(Image.fromarray(mask).resize((GRID, GRID), Image.Resampling.BOX))
+    return np.select([cover > 250, cover > 0], [comes, UNKNOWN], shown.astype(np.int64))
 
 
 def _nouns(file: Path, table: Any) -> list[str]:
