@@ -2,7 +2,8 @@
 
     python benchmarks/tiny/gallery.py FOLDER [--split phrasings | --renders DIR] [--count 240] [--shown 24]
 
-FOLDER/first.png and FOLDER/failures.png: source, predicted region, result (exact), target.
+FOLDER/first.png and FOLDER/failures.png: source, predicted region, result (exact), target. FOLDER/look-1.png
+and so on: the first 50, numbered, source and result alone, twice as large, for who judges without knowing more.
 """
 
 from __future__ import annotations
@@ -59,6 +60,18 @@ def sheet(rows: list[tuple[EditSample, Pixels, Pixels]], columns: int = 3) -> Im
     return canvas
 
 
+def look(folder: Path, rows: list[tuple[EditSample, Pixels, Pixels]], of: int = 10) -> None:
+    for start in range(0, len(rows), of):
+        canvas = Image.new("RGB", (2 * (4 * _SIDE + 3 * _GAP), of // 2 * (2 * _SIDE + _TEXT + _GAP)), "white")
+        draw = ImageDraw.Draw(canvas)
+        for index, (sample, _, result) in enumerate(rows[start : start + of]):
+            x, y = index % 2 * (4 * _SIDE + 3 * _GAP), index // 2 * (2 * _SIDE + _TEXT + _GAP)
+            draw.text((x, y), f"{start + index + 1}. {sample.instruction}", fill="black")
+            pair = Image.fromarray(np.concatenate([sample.source, result], 1))
+            canvas.paste(pair.resize((4 * _SIDE, 2 * _SIDE), Image.Resampling.BICUBIC), (x, y + _TEXT))
+        canvas.save(folder / f"look-{start // of + 1}.png")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("folder", type=Path)
@@ -76,6 +89,7 @@ def main() -> None:
         rows.append((sample, *edited(pipe, sample)))
     options.folder.mkdir(parents=True, exist_ok=True)
     sheet(rows[: options.shown]).save(options.folder / "first.png")
+    look(options.folder, rows[:50])
     worst = sorted(rows, key=lambda row: -left(row[0], row[2]))
     sheet(worst[: options.shown]).save(options.folder / "failures.png")
     print(f"{np.mean([left(s, r) < 0.5 for s, _, r in rows]):.1%} of {options.count} leave less than half")
