@@ -3,7 +3,7 @@
     python benchmarks/tiny/gallery.py FOLDER [--split phrasings | --renders DIR] [--count 240] [--shown 24]
 
 FOLDER/first.png and FOLDER/failures.png: source, predicted region, result (exact), target. FOLDER/look-1.png
-and so on: the first 50, numbered, source and result alone, twice as large, for who judges without knowing more.
+and so on: the first 50, numbered, source and result alone, twice as large, for a judge who knows no more.
 """
 
 from __future__ import annotations
