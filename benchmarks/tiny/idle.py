@@ -43,7 +43,10 @@ def main() -> None:
     rng = np.random.default_rng(0)
     idle = [pairs.draw(rng, IDLE) for _ in range(2 * COUNT)]
     row("nothing: held-out idle sentences", [s for s in idle if s.instruction in pairs.templates[IDLE]])
-    row("an edit of a thing that is not there", [s for s in idle if s.instruction not in pairs.templates[IDLE]])
+    row(
+        "an edit of a thing that is not there",
+        [s for s in idle if s.instruction not in pairs.templates[IDLE]],
+    )
     for kind in KINDS:
         row(kind, [pairs.draw(rng, kind) for _ in range(COUNT)])
 
