@@ -143,6 +143,28 @@ def test_a_stage_can_start_from_finished_weights(runs: Runs, tmp_path: Path) -> 
     assert (trained["proj_out.bias"] > 0.5).all()
 
 
+def test_the_last_stage_begins_with_the_first_ones_predictor(
+    runs: Runs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Begun(Exception):
+        pass
+
+    def begin(*arguments: Any) -> None:
+        raise Begun(arguments[-1])
+
+    monkeypatch.setattr(run, "train_adapter", begin)
+    with pytest.raises(Begun) as caught:
+        run_stage("adapter", "debug", runs.folder, assets_folder=runs.assets)
+    begun = caught.value.args[0].mask_predictor.state_dict()
+    trained = load_file(runs.folder / "weights" / "predictor.safetensors")
+    assert begun.keys() == trained.keys() and all(torch.equal(begun[key], trained[key]) for key in begun)
+
+    shutil.copytree(runs.folder / "weights", tmp_path / "weights")
+    (tmp_path / "weights" / "predictor.safetensors").unlink()
+    with pytest.raises(AdaptEditError, match=r"no predictor\.safetensors .* train the encoder first"):
+        run_stage("adapter", "debug", tmp_path, assets_folder=runs.assets)
+
+
 # -- what a loss reaches -------------------------------------------------------------------------------
 
 
