@@ -315,6 +315,28 @@ def test_no_noun_or_phrase_is_on_both_sides() -> None:
     assert all(not set(phrases.TRAIN[kind]) & set(phrases.HELD_OUT[kind]) for kind in phrases.TRAIN)
 
 
+TURNS = {  # what makes a held-out phrasing another one than those of training
+    "add": ("include", "could you add", "let there be"),
+    "remove": ("wipe", "there should be no", "cut out"),
+    "replace": ("substitute", "rather", "become"),
+    "recolour": ("dye", "could you make", "set the color", "set the colour"),
+    "material": ("could {x} be made", "rebuild", "switch"),
+    "pattern": ("could {x} have", "redo"),
+    "text": ("the text on {x} should", "could {x} say", "rewrite"),
+    "background": ("exchange", "rather"),
+    "place": ("could this", "how about"),
+    "style": ("redraw", "could this"),
+    "global": ("could this", "how would"),
+}
+
+
+@pytest.mark.parametrize("kind", TURNS)
+def test_training_has_no_near_copy_of_a_held_out_phrasing(kind: str) -> None:
+    for turn in TURNS[kind]:
+        assert not any(turn in template for template in phrases.TRAIN[kind]), turn
+    assert all(any(turn in template for turn in TURNS[kind]) for template in phrases.HELD_OUT[kind])
+
+
 def test_a_name_means_one_noun() -> None:
     names = [name for noun in nouns.TRAIN + nouns.HELD_OUT for name in (noun.name, *noun.also)]
     assert len(set(names)) == len(names) and len(nouns.TRAIN) >= 150
