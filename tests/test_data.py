@@ -47,8 +47,8 @@ def test_a_seed_is_a_sequence_of_samples(pairs: dict[str, SyntheticPairs]) -> No
     assert [s.instruction for s in first] != [s.instruction for s in other]
     for a, b in zip(first, again, strict=True):
         assert (a.instruction, a.kind) == (b.instruction, b.kind)
-        for name in ("source", "target", "mask", "shown", "wanted"):
-            assert (getattr(a, name) == getattr(b, name)).all()
+        for name in ("source", "target", "mask", "shown", "wanted", "frames", "things"):
+            np.testing.assert_array_equal(getattr(a, name), getattr(b, name))
 
 
 def test_every_kind_changes_something_inside_its_mask(samples: dict[str, list[EditSample]]) -> None:
@@ -146,56 +146,6 @@ def test_labels_name_the_noun_in_front(monkeypatch: pytest.MonkeyPatch) -> None:
 # -- words ---------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("templates", [phrases.TRAIN, phrases.HELD_OUT], ids=["train", "held out"])
-def test_templates_fill_completely(templates: dict[str, tuple[str, ...]]) -> None:
-    assert set(templates) == set(phrases.KINDS) | {"pattern", "place", "idle"}
-    slots = {"x": "the red apple", "y": "an orange pear", "c": "blue", "p": "at the top", "m": "striped"}
-    slots |= {"w": "EXIT", "v": "STOP", "s": "a comic", "g": "at night"}
-    for template in (template for ones in templates.values() for template in ones):
-        text = phrases.fill(template, **slots)
-        assert not re.search(r"[{}]|  |\bno (more )?the\b", text), text
-        for slot, words in slots.items():
-            assert (f"{{{slot}}}" in template) == (words.removeprefix("the ") in text), text
-
-
-def test_a_slot_may_be_empty() -> None:
-    for template in phrases.TRAIN["add"]:
-        assert not re.search(r"^\W|  | ,|,$", phrases.fill(template, y="a pear", p="")), template
-
-
-def test_slots_are_found_again() -> None:
-    slots = {"x": "the red cup to the left of the bowl", "y": "an apple", "c": "red", "p": "on the left"}
-    slots |= {"s": "a comic", "g": "at night"}
-    for kind in ("add", "replace", "recolour", "background", "style", "global"):
-        for template in phrases.TRAIN[kind]:
-            found = phrases.slots(kind, phrases.fill(template, **slots))
-            assert found and all(slots[name] == words for name, words in found.items()), template
-    assert phrases.slots("remove", "remove the cup") == {"x": "the cup"}
-    assert phrases.slots("remove", "no more cup") is None
-    assert phrases.slots("text", 'make the sign say "HI"') is None
-
-
-@pytest.mark.parametrize("words", ["both cats", "all the cats", "the two cats"])
-def test_a_number_of_things_goes_without_its_article_after_no(words: str) -> None:
-    assert phrases.fill("there should be no {x}", x=words) == "there should be no cats"
-    assert phrases.fill("remove {x}", x=words) == f"remove {words}"
-
-
-def test_many_things_are() -> None:
-    template = "put {y} where {x} is"
-    assert phrases.fill(template, x="all the cats", y="dogs") == "put dogs where all the cats are"
-    assert phrases.fill(template, x="the cat", y="dogs") == "put dogs where the cat is"
-
-
-@pytest.mark.parametrize(
-    ("name", "plural"),
-    [("cup of coffee", "cups of coffee"), ("loaf of bread", "loaves of bread"), ("torch", "torches"),
-     ("cherry", "cherries"), ("toy", "toys"), ("fish", "fish"), ("box", "boxes")],
-)  # fmt: skip
-def test_plurals(name: str, plural: str) -> None:
-    assert nouns.Noun(name, "").plural == plural
-
-
 def test_instructions_are_whole_sentences(samples: dict[str, list[EditSample]]) -> None:
     for sample in samples["train"] + samples["all"]:
         assert not re.search(r"[{}]|  |\bno the\b|\bNone\b", sample.instruction), sample.instruction
@@ -257,18 +207,10 @@ def test_a_place_beside_something_is_free(pairs: dict[str, SyntheticPairs]) -> N
 # -- splits --------------------------------------------------------------------------------------------
 
 
-MANY = {"material": ("material", "pattern"), "background": ("background", "place")}
-
-
-def fits(instruction: str, spoken: dict[str, tuple[str, ...]], kind: str) -> bool:
-    templates = [template for phrasing in MANY.get(kind, (kind,)) for template in spoken[phrasing]]
-    templates += [phrases.fill(template, y="{y}", p="") for template in templates if kind == "add"]
-    patterns = (re.sub(r"\\{\w\\}", "(.+)", re.escape(template)) for template in templates)
-    return any(re.fullmatch(pattern, instruction) for pattern in patterns)
-
-
 @pytest.mark.parametrize("split", SPLITS)
-def test_a_split_draws_from_its_own_nouns_and_templates(pairs: dict[str, SyntheticPairs], split: str) -> None:
+def test_a_split_draws_from_its_own_nouns_and_templates(
+    pairs: dict[str, SyntheticPairs], split: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     own, other = (nouns.HELD_OUT, nouns.TRAIN) if split in ("nouns", "all") else (nouns.TRAIN, nouns.HELD_OUT)
     spoken, unspoken = phrases.TRAIN, phrases.HELD_OUT
     if split in ("phrasings", "all"):
@@ -276,10 +218,14 @@ def test_a_split_draws_from_its_own_nouns_and_templates(pairs: dict[str, Synthet
     names = [noun.name for noun in other if noun.name not in COLOURS and noun is not nouns.SIGN]
     foreign = re.compile(rf"\b({'|'.join(names)})\b")
     assert set(pairs[split].nouns) <= set(own)
+    fill, filled = phrases.fill, set()
+    monkeypatch.setattr(
+        phrases, "fill", lambda template, **slots: (filled.add(template), fill(template, **slots))[1]
+    )
     for sample in islice(pairs[split].stream(11), 100):
         assert not foreign.search(sample.instruction), sample.instruction
-        assert fits(sample.instruction, spoken, sample.kind), sample.instruction
-        assert not fits(sample.instruction, unspoken, sample.kind), sample.instruction
+    assert len(filled) > 20 and filled <= {template for ones in spoken.values() for template in ones}
+    assert not filled & {template for ones in unspoken.values() for template in ones}
 
 
 def test_backgrounds_are_held_out(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -308,38 +254,6 @@ def test_backgrounds_are_held_out(monkeypatch: pytest.MonkeyPatch) -> None:
         used.setdefault(f"{held_out}", pictures)
     assert not used["True"] & used["False"]  # the drawn ones differ too
     assert not set(assets.TRAIN_TEXTURES) & set(assets.HELD_OUT_TEXTURES)
-
-
-def test_no_noun_or_phrase_is_on_both_sides() -> None:
-    assert not {n.name for n in nouns.TRAIN} & {n.name for n in nouns.HELD_OUT}
-    assert all(not set(phrases.TRAIN[kind]) & set(phrases.HELD_OUT[kind]) for kind in phrases.TRAIN)
-
-
-TURNS = {  # what makes a held-out phrasing another one than those of training
-    "add": ("include", "could you add", "let there be"),
-    "remove": ("wipe", "there should be no", "cut out"),
-    "replace": ("substitute", "rather", "become"),
-    "recolour": ("dye", "could you make", "set the color", "set the colour"),
-    "material": ("could {x} be made", "rebuild", "switch"),
-    "pattern": ("could {x} have", "redo"),
-    "text": ("the text on {x} should", "could {x} say", "rewrite"),
-    "background": ("exchange", "rather"),
-    "place": ("could this", "how about"),
-    "style": ("redraw", "could this"),
-    "global": ("could this", "how would"),
-}
-
-
-@pytest.mark.parametrize("kind", TURNS)
-def test_training_has_no_near_copy_of_a_held_out_phrasing(kind: str) -> None:
-    for turn in TURNS[kind]:
-        assert not any(turn in template for template in phrases.TRAIN[kind]), turn
-    assert all(any(turn in template for turn in TURNS[kind]) for template in phrases.HELD_OUT[kind])
-
-
-def test_a_name_means_one_noun() -> None:
-    names = [name for noun in nouns.TRAIN + nouns.HELD_OUT for name in (noun.name, *noun.also)]
-    assert len(set(names)) == len(names) and len(nouns.TRAIN) >= 150
 
 
 # -- what can go wrong ---------------------------------------------------------------------------------

@@ -27,6 +27,7 @@ from adaptedit.backbones.tiny.backbone import (
 from adaptedit.backbones.tiny.codec import BlockDCT
 from adaptedit.backbones.tiny.decoder import DecoderConfig, PixelDecoder
 from adaptedit.backbones.tiny.encoder import EncoderConfig, VLEncoder
+from adaptedit.backbones.tiny.objects import ObjectConfig, ObjectDecoder
 from adaptedit.backbones.tiny.text import MAX_TOKENS, TextEncoder
 from adaptedit.errors import AdaptEditError
 
@@ -50,9 +51,11 @@ def one_text_encoder(text_encoder: TextEncoder) -> Iterator[None]:
 def backbone() -> TinyBackbone:
     torch.manual_seed(0)
     encoder = VLEncoder(EncoderConfig(width=32, layers=1, heads=1))
-    transformer = QwenImageTransformer2DModel(**dit_config(64, 2, text_dim=32, codec=BlockDCT(), features=4))
+    sizes = dit_config(64, 2, text_dim=32, codec=BlockDCT(), features=4, code=5)
+    transformer = QwenImageTransformer2DModel(**sizes)
     decoder = PixelDecoder(DecoderConfig(4, 8, 8, 8))
-    return TinyBackbone(encoder, transformer, decoder).requires_grad_(False).eval()
+    objects = ObjectDecoder(ObjectConfig(code=5, planes=2, frequencies=4, hidden=8, mixed=4))
+    return TinyBackbone(encoder, transformer, decoder, objects).requires_grad_(False).eval()
 
 
 def pictures(count: int, seed: int = 0) -> Tensor:
@@ -225,9 +228,10 @@ def test_saved_parts_load_to_the_same_halves(backbone: TinyBackbone, tmp_path: P
     save_part(backbone.encoder, tmp_path / "encoder")
     save_part(backbone.transformer, tmp_path / "transformer")
     save_part(backbone.decoder, tmp_path / "decoder")
+    save_part(backbone.objects, tmp_path / "objects")
     loaded = load(tmp_path)
     assert not loaded.training and not any(p.requires_grad for p in loaded.parameters())
-    for part in ("encoder", "transformer", "decoder"):
+    for part in ("encoder", "transformer", "decoder", "objects"):
         before, after = getattr(backbone, part).state_dict(), getattr(loaded, part).state_dict()
         assert before.keys() == after.keys()
         assert all(torch.equal(before[key].half().float(), after[key]) for key in before)

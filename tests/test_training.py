@@ -75,12 +75,12 @@ def test_the_stages_leave_an_editor_that_loads(runs: Runs) -> None:
 def test_what_ships_is_the_average_of_a_model_that_moved(runs: Runs, stage: str) -> None:
     state = load_file(runs.folder / stage / "state.safetensors")
     average = {key.removeprefix("ema/"): value for key, value in state.items() if key.startswith("ema/")}
-    part = "transformer" if stage == "backbone" else stage
-    shipped = load_file(runs.folder / "weights" / part / "model.safetensors")
+    part = {"objects": "dictionary", "backbone": "transformer/model"}.get(stage, f"{stage}/model")
+    shipped = load_file(runs.folder / "weights" / f"{part}.safetensors")
     prefix = {"encoder": "encoder.", "backbone": "transformer."}.get(stage, "")
     assert shipped
     for name, tensor in shipped.items():
-        assert torch.equal(tensor, average[prefix + name].half()), name
+        assert torch.equal(tensor, average[prefix + name].to(tensor.dtype)), name
     assert any(not torch.equal(value, state[f"model/{name}"]) for name, value in average.items())
 
 
@@ -118,7 +118,7 @@ def killed_after(save: Callable[[Trainer], None], step: int) -> Callable[[Traine
 def test_unknown_names_and_missing_parts_are_refused(runs: Runs, tmp_path: Path) -> None:
     with pytest.raises(AdaptEditError, match="'huge'.*tiny, debug"):
         run_stage("encoder", "huge", tmp_path, assets_folder=runs.assets)
-    with pytest.raises(AdaptEditError, match="'decoder'.*encoder, backbone, adapter"):
+    with pytest.raises(AdaptEditError, match="'decoder'.*encoder, objects, backbone, adapter"):
         run_stage("decoder", "debug", tmp_path, assets_folder=runs.assets)
     with pytest.raises(AdaptEditError, match="no weights in"):
         run_stage("backbone", "debug", tmp_path, assets_folder=runs.assets)
@@ -138,6 +138,7 @@ def test_a_stage_can_start_from_finished_weights(runs: Runs, tmp_path: Path) -> 
     tensors["proj_out.bias"] += 1
     save_file(tensors, start / "transformer" / "model.safetensors")
     shutil.copytree(start / "encoder", tmp_path / "weights" / "encoder")
+    shutil.copy(start / "dictionary.safetensors", tmp_path / "weights")
     run_stage("backbone", "debug", tmp_path, start=start, assets_folder=runs.assets)
     trained = load_file(tmp_path / "weights" / "transformer" / "model.safetensors")
     assert (trained["proj_out.bias"] > 0.5).all()
@@ -163,6 +164,9 @@ def test_the_last_stage_begins_with_the_first_ones_predictor(
     (tmp_path / "weights" / "predictor.safetensors").unlink()
     with pytest.raises(AdaptEditError, match=r"no predictor\.safetensors .* train the encoder first"):
         run_stage("adapter", "debug", tmp_path, assets_folder=runs.assets)
+    (tmp_path / "weights" / "dictionary.safetensors").unlink()
+    with pytest.raises(AdaptEditError, match=r"no dictionary\.safetensors .* train the objects first"):
+        run_stage("backbone", "debug", tmp_path, assets_folder=runs.assets)
 
 
 # -- what a loss reaches -------------------------------------------------------------------------------
@@ -272,7 +276,7 @@ def test_a_batch_depends_on_seed_step_and_rank_alone() -> None:
 def test_cpu_attention_is_diffusers_attention(padding: int) -> None:
     torch.manual_seed(0)
     transformer = QwenImageTransformer2DModel(
-        **dit_config(64, 2, text_dim=32, codec=BlockDCT(), features=4)
+        **dit_config(64, 2, text_dim=32, codec=BlockDCT(), features=4, code=5)
     ).eval()
     generator = torch.Generator().manual_seed(1)
     mask = torch.ones(2, 20, dtype=torch.bool)
@@ -294,7 +298,8 @@ def test_cpu_attention_is_diffusers_attention(padding: int) -> None:
 
 
 def test_cpu_attention_does_not_rename_parameters() -> None:
-    transformer = QwenImageTransformer2DModel(**dit_config(64, 1, text_dim=32, codec=BlockDCT(), features=4))
+    sizes = dit_config(64, 1, text_dim=32, codec=BlockDCT(), features=4, code=5)
+    transformer = QwenImageTransformer2DModel(**sizes)
     before = transformer.state_dict().keys()
     use_cpu_attention(transformer)
     assert transformer.state_dict().keys() == before

@@ -8,7 +8,9 @@ import numpy as np
 import numpy.typing as npt
 
 from adaptedit.data.backgrounds import Pixels
+from adaptedit.data.looks import LOOKS
 from adaptedit.data.scene import SIZE, Placed
+from adaptedit.data.schema import GRID
 from adaptedit.data.sprites import Sprite, Sprites
 
 
@@ -54,6 +56,25 @@ class Canvas:
             there, here = self._window(placed, sprite.alpha.shape)
             labels[there][sprite.alpha[here] > 0.5] = names.index(placed.word or placed.noun.name) + 1
         return labels[4 * self.scale :: 8 * self.scale, 4 * self.scale :: 8 * self.scale].copy()
+
+    def frames(
+        self, objects: Sequence[Placed], mask: npt.NDArray[np.uint8], names: Sequence[str]
+    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
+        """Which of the objects each cell that the mask touches belongs to, the nearest, in the objects' own
+        sizes: `EditSample.frames` and `EditSample.things`."""
+        frames = np.full((GRID, GRID, 3), np.nan, np.float32)
+        things = np.zeros((GRID, GRID, 2), np.int64)
+        if not objects:
+            return frames, things
+        where = np.array([(o.x, o.y, o.size) for o in objects], np.float32) / SIZE
+        what = np.array([(names.index(o.word or o.noun.name), LOOKS.index(o.look)) for o in objects])
+        cells = (np.mgrid[:GRID, :GRID][::-1] + 0.5) / GRID  # x, y of the centres
+        away = np.abs(where[:, :2, None, None] - cells).max(1) / where[:, 2, None, None]
+        side = self.size // GRID
+        touched = mask.reshape(GRID, side, GRID, side).max((1, 3)) >= 64
+        nearest = away.argmin(0)[touched]
+        frames[touched], things[touched] = where[nearest], what[nearest]
+        return frames, things
 
     def _sprite(self, placed: Placed) -> Sprite:
         return self.sprites.get(placed.noun.name, placed.look, placed.size * self.scale, placed.word)

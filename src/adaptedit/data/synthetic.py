@@ -130,7 +130,9 @@ class SyntheticPairs:
         mask = np.round(self._mask(objects, edit) * 255).astype(np.uint8)
         target[mask == 0] = source[mask == 0]  # a weight that rounds to 0 can still move a pixel by one level
         shown, wanted = (self.canvas.labels(those, self.labels) for those in (objects, edit.objects))
-        return EditSample(source, target, mask, edit.instruction, kind, shown, wanted)
+        coming = [edit.objects[i] for i in edit.coming]
+        frames, things = self.canvas.frames(coming, mask, self.labels)
+        return EditSample(source, target, mask, edit.instruction, kind, shown, wanted, frames, things)
 
     # -- what happens
 

@@ -11,7 +11,9 @@ from adaptedit.interfaces.terminal import quiet
 
 
 def train(
-    stage: Annotated[Literal["encoder", "backbone", "adapter"], typer.Argument(help="In this order.")],
+    stage: Annotated[
+        Literal["encoder", "objects", "backbone", "adapter"], typer.Argument(help="In this order.")
+    ],
     config: Annotated[str, typer.Option(help="A recipe of training/configs.py: tiny or debug.")] = "tiny",
     out: Annotated[
         Path | None,
@@ -26,8 +28,8 @@ def train(
         typer.Option(help="Rendered pairs to mix in, of `adaptedit data render`.", show_default="none"),
     ] = None,
 ) -> None:
-    """Train a stage of tiny: its encoder on referring, its backbone as an ordinary instruction editor, or
-    block adapters and mask predictor on the frozen backbone."""
+    """Train a stage of tiny: its encoder on referring, its object decoder on single objects, its backbone as
+    an ordinary instruction editor, or block adapters and mask predictor on the frozen backbone."""
     quiet()
     from adaptedit.training.run import run_stage
 

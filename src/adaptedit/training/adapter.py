@@ -1,4 +1,4 @@
-"""Stage 3, the paper's: everything frozen, block adapters and MaskPredictor trained jointly.
+"""Stage 4, the paper's: everything frozen, block adapters and MaskPredictor trained jointly.
 
 The Region-Aware Loss reaches the adapters, the decoupled mask loss the predictor alone.
 """

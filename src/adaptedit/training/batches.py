@@ -9,18 +9,21 @@ import torch
 from torch import Tensor
 
 from adaptedit.data.mixed import MixedPairs
-from adaptedit.data.schema import EditSample
+from adaptedit.data.schema import GRID, EditSample
 from adaptedit.data.synthetic import IDLE, SyntheticPairs
 
 Pairs = SyntheticPairs | MixedPairs
 
+_NO_FRAMES = np.full((GRID, GRID, 3), np.nan, np.float32)
+_NO_THINGS = np.zeros((GRID, GRID, 2), np.int64)
 IDLE_SHARE = 0.06  # of the samples ask for nothing, so that the region may be empty
 
 
 @dataclass(frozen=True)
 class Batch:
     """source, target (B, 3, H, W) float32 in [0, 1]; mask (B, H, W) float32, 1 = edit;
-    shown, wanted (B, 16, 16) int64, see `EditSample`; generator: for the step's other random draws."""
+    shown, wanted (B, 16, 16) int64 and frames (B, 16, 16, 3), things (B, 16, 16, 2) int64, see
+    `EditSample`; framed (B,) bool, which have frames; generator: for the step's other random draws."""
 
     source: Tensor
     target: Tensor
@@ -29,6 +32,9 @@ class Batch:
     kinds: list[str]
     shown: Tensor
     wanted: Tensor
+    frames: Tensor
+    framed: Tensor
+    things: Tensor
     generator: torch.Generator
 
 
@@ -48,6 +54,9 @@ def collate(samples: list[EditSample], generator: torch.Generator) -> Batch:
         kinds=[s.kind for s in samples],
         shown=labels("shown"),
         wanted=labels("wanted"),
+        framed=torch.tensor([s.frames is not None for s in samples]),
+        things=torch.from_numpy(np.stack([_NO_THINGS if s.things is None else s.things for s in samples])),
+        frames=torch.from_numpy(np.stack([_NO_FRAMES if s.frames is None else s.frames for s in samples])),
         generator=generator,
     )
 

@@ -15,13 +15,14 @@ from adaptedit.training.trainer import TrainConfig
 
 @dataclass(frozen=True)
 class Recipe:
-    """The three stages' configurations. `width` and `layers` are the DiT's; `preset` is the adapter's."""
+    """The stages' configurations. `width` and `layers` are the DiT's; `preset` is the adapter's."""
 
     encoder_model: EncoderConfig
     width: int
     layers: int
     preset: str
     encoder: TrainConfig
+    objects: TrainConfig
     backbone: TrainConfig
     adapter: TrainConfig
 
@@ -36,9 +37,12 @@ RECIPES: dict[str, Recipe] = {
         width=192,
         layers=6,
         preset="paper",
-        encoder=TrainConfig(steps=1700, batch=32, lr=2e-3, decay=0.8, ema=0.99, save_every=100, seed=61),
+        encoder=TrainConfig(steps=1500, batch=32, lr=2e-3, decay=0.8, ema=0.99, save_every=100, seed=91),
+        objects=TrainConfig(
+            steps=3000, batch=64, lr=1e-2, warmup=20, decay=0.8, ema=0.99, save_every=250, seed=3
+        ),
         backbone=TrainConfig(
-            steps=2300, batch=32, lr=2e-3, warmup=40, decay=0.9, ema=0.99, save_every=100, seed=71
+            steps=1900, batch=32, lr=2e-3, warmup=40, decay=0.9, ema=0.99, save_every=100, seed=101
         ),
         adapter=TrainConfig(
             steps=500, batch=32, lr=3e-3, warmup=30, decay=0.8, ema=0.98, save_every=40, seed=5
@@ -50,6 +54,7 @@ RECIPES: dict[str, Recipe] = {
         layers=2,
         preset="small",
         encoder=_DEBUG,
+        objects=_DEBUG,
         backbone=_DEBUG,
         adapter=_DEBUG,
     ),

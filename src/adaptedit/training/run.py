@@ -12,37 +12,46 @@ from torch import Tensor
 from torch.multiprocessing.spawn import ProcessRaisedException, spawn
 
 from adaptedit.adapter.model import AdaptEditAdapter
-from adaptedit.backbones.tiny.backbone import TinyBackbone, dit_config, load, load_encoder, save_part
+from adaptedit.backbones.tiny.backbone import (
+    TinyBackbone,
+    dit_config,
+    load,
+    load_encoder,
+    save_part,
+)
 from adaptedit.backbones.tiny.codec import BlockDCT
 from adaptedit.backbones.tiny.decoder import DecoderConfig, PixelDecoder
 from adaptedit.backbones.tiny.encoder import VLEncoder
+from adaptedit.backbones.tiny.objects import ObjectConfig, ObjectDecoder
 from adaptedit.data import assets
 from adaptedit.data.mixed import MixedPairs
 from adaptedit.data.phrases import KINDS
 from adaptedit.data.render.pairs import RenderedPairs
 from adaptedit.data.synthetic import SyntheticPairs
+from adaptedit.data.things import Things
 from adaptedit.errors import AdaptEditError
 from adaptedit.files import write_atomically
 from adaptedit.training.adapter import train_adapter
 from adaptedit.training.backbone import initialise, train_backbone
 from adaptedit.training.configs import Recipe, recipe
 from adaptedit.training.encoder import train_encoder
+from adaptedit.training.objects import Dictionary, train_objects
 from adaptedit.training.processes import join, leave
 
 BACKBONE_KINDS = {  # what is learnt last is drawn more often
-    "add": 0.27,
-    "remove": 0.12,
-    "replace": 0.28,
+    "add": 0.25,
+    "remove": 0.14,
+    "replace": 0.25,
     "recolour": 0.06,
-    "material": 0.1,
-    "text": 0.08,
+    "material": 0.11,
+    "text": 0.1,
     "background": 0.04,
     "style": 0.03,
     "global": 0.02,
 }
 CROWDS = 0.5  # see SyntheticPairs
 RENDERED_SHARE = 0.25  # of the pairs, where there are rendered ones
-STAGES = ("encoder", "backbone", "adapter")
+STAGES = ("encoder", "objects", "backbone", "adapter")
 
 
 def run_stage(
@@ -57,7 +66,8 @@ def run_stage(
 ) -> Path:
     """Train `stage` under `folder`; its weights go to folder/weights, laid out as they ship; returns that.
 
-    Beside them lies predictor.safetensors, the first stage's MaskPredictor, with which the last begins.
+    Beside them lies what later stages begin with: predictor.safetensors, the encoder's MaskPredictor, and
+    dictionary.safetensors, the object decoder and what it calls each thing.
 
     A stage that was killed goes on where its last checkpoint stands. processes: one core each, gradients
     averaged. start: a folder of weights; the stage then begins with its own instead of fresh ones.
@@ -108,17 +118,25 @@ def _worker(
         if trainer.rank == 0:
             save_part(encoder, weights / "encoder")
             write_atomically(weights / "predictor.safetensors", save(predictor.state_dict()))
+    elif stage == "objects":
+        dictionary = Dictionary(fresh_backbone(chosen).objects, len(synthetic.labels))
+        trainer = train_objects(chosen.objects, folder / stage, Things(synthetic), dictionary)
+        if trainer.rank == 0:
+            write_atomically(weights / "dictionary.safetensors", save(dictionary.state_dict()))
     elif stage == "backbone":
         backbone = load(start) if start else fresh_backbone(chosen)
         backbone.encoder = load_encoder(weights)
-        trainer = train_backbone(chosen.backbone, folder / stage, pairs, backbone)
+        dictionary = Dictionary(backbone.objects, len(synthetic.labels))
+        dictionary.load_state_dict(_left(weights, "dictionary", "objects"))
+        trainer = train_backbone(chosen.backbone, folder / stage, pairs, backbone, dictionary.codes)
         if trainer.rank == 0:
             save_part(backbone.transformer, weights / "transformer")
             save_part(backbone.decoder, weights / "decoder")
+            save_part(backbone.objects, weights / "objects")
     elif stage == "adapter":
         backbone = load(weights)
         adapter = _adapter(backbone, chosen, start)
-        adapter.mask_predictor.load_state_dict(_predictor(weights))
+        adapter.mask_predictor.load_state_dict(_left(weights, "predictor", "encoder"))
         trainer = train_adapter(chosen.adapter, folder / stage, pairs, backbone, adapter)
         if trainer.rank == 0:
             adapter.save_pretrained(weights / "adapter", torch.float16)
@@ -134,26 +152,28 @@ def _adapter(backbone: TinyBackbone, chosen: Recipe, start: Path | None) -> Adap
     return AdaptEditAdapter.for_backbone(backbone, chosen.preset, backbone_name=backbone.name)
 
 
-def _predictor(weights: Path) -> dict[str, Tensor]:
-    """What the first stage made of it."""
-    if not (file := weights / "predictor.safetensors").exists():
-        raise AdaptEditError(f"no {file.name} in {weights}: train the encoder first")
+def _left(weights: Path, what: str, stage: str) -> dict[str, Tensor]:
+    """What an earlier stage left for this one."""
+    if not (file := weights / f"{what}.safetensors").exists():
+        raise AdaptEditError(f"no {file.name} in {weights}: train the {stage} first")
     return load_file(file)
 
 
 def fresh_backbone(chosen: Recipe) -> TinyBackbone:
     """With new weights, that change nothing yet."""
     encoder, decoder = VLEncoder(chosen.encoder_model), PixelDecoder(DecoderConfig())
+    objects = ObjectDecoder(ObjectConfig())
     sizes = dit_config(
         chosen.width,
         chosen.layers,
         text_dim=chosen.encoder_model.width,
         codec=BlockDCT(),
         features=decoder.config.features,
+        code=objects.config.code,
     )
     transformer = QwenImageTransformer2DModel(**sizes)
     initialise(transformer)
-    return TinyBackbone(encoder, transformer, decoder)
+    return TinyBackbone(encoder, transformer, decoder, objects)
 
 
 def _free_port() -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +17,11 @@ from torch.nn import functional as F
 
 from adaptedit.backbones.base import Edited, OnStep, PromptStates, tokens_inside
 from adaptedit.backbones.denoise import denoise, follow_source_outside
+from adaptedit.backbones.tiny.borrow import borrow
 from adaptedit.backbones.tiny.codec import BlockDCT
 from adaptedit.backbones.tiny.decoder import DecoderConfig, PixelDecoder
 from adaptedit.backbones.tiny.encoder import EncoderConfig, VLEncoder
+from adaptedit.backbones.tiny.objects import FRAME, ObjectConfig, ObjectDecoder, Objects, Votes
 from adaptedit.backbones.tiny.text import TextEncoder
 from adaptedit.errors import AdaptEditError
 from adaptedit.files import write_atomically
@@ -33,13 +35,14 @@ _MATTE = 16  # matte values per 8x8 block, one for 2x2 pixels
 
 
 def dit_config(
-    width: int = 192, layers: int = 6, *, text_dim: int = 192, codec: BlockDCT, features: int
+    width: int = 192, layers: int = 6, *, text_dim: int = 192, codec: BlockDCT, features: int, code: int
 ) -> dict[str, Any]:
-    """Arguments of QwenImageTransformer2DModel; `width` is a multiple of 64, `features` the decoder's."""
+    """Arguments of QwenImageTransformer2DModel; `width` is a multiple of 64, `features` the decoder's, `code`
+    the object decoder's."""
     return {
         "patch_size": 2,
         "in_channels": codec.token_channels + _POSITION_CHANNELS,
-        "out_channels": codec.channels + _MATTE + features,
+        "out_channels": codec.channels + _MATTE + features + 1 + FRAME + code,
         "num_layers": layers,
         "attention_head_dim": 64,
         "num_attention_heads": width // 64,
@@ -48,16 +51,28 @@ def dit_config(
     }
 
 
+@dataclass(frozen=True)
+class Said:
+    """What the DiT says of the clean picture: change, matte, features (B, N, 4, C), for each of a token's 2x2
+    blocks, and what the blocks' objects are."""
+
+    change: Tensor
+    matte: Tensor
+    features: Tensor
+    votes: Votes
+
+
 class TinyBackbone(nn.Module):
     """A `Backbone` (see backbones/base.py) at 128x128 pixels, an 8x8 token grid.
 
-    Its DiT predicts a *change* to the source's latents, a *matte*, how much of the source goes, and
-    *features* for a decoder, from which the velocity follows: sketch = source * (1 - matte) + change,
-    x0 = sketch + decoder(features, source, sketch), velocity = (latents - x0) / t. Predicting the clean
-    picture instead of the velocity suits a narrow model with wide patches; predicting it relative to the
-    source spares it learning to copy; with the matte an object goes without a trace, which a change alone
-    would have to cancel edge by edge; and the decoder draws what tokens of 16 pixels can only sketch (our
-    choice; real backbones predict the velocity).
+    Its DiT predicts a *change* to the source's latents, a *matte*, how much of the source goes, *objects*,
+    and *features* for a decoder, from which the velocity follows: sketch = source * (1 - matte) + change,
+    with the objects on it; x0 = sketch + decoder(features, source, sketch), the ground borrowed from beside
+    where something goes; velocity = (latents - x0) / t.
+    Predicting the clean picture instead of the velocity suits a narrow model with wide patches; predicting it
+    relative to the source spares it learning to copy; with the matte an object goes without a trace, which a
+    change alone would have to cancel edge by edge; and the decoders draw what tokens of 16 pixels can only
+    sketch (our choice; real backbones predict the velocity).
     """
 
     name = "tiny"
@@ -68,12 +83,17 @@ class TinyBackbone(nn.Module):
     position: Tensor  # (1, N, 32)
 
     def __init__(
-        self, encoder: VLEncoder, transformer: QwenImageTransformer2DModel, decoder: PixelDecoder
+        self,
+        encoder: VLEncoder,
+        transformer: QwenImageTransformer2DModel,
+        decoder: PixelDecoder,
+        objects: ObjectDecoder,
     ) -> None:
         super().__init__()
         self.encoder = encoder
         self.transformer = transformer
         self.decoder = decoder
+        self.objects = objects
         self.codec = BlockDCT()
         self.text = TextEncoder()
         self.register_buffer("position", _positions(*self.grid), persistent=False)
@@ -138,6 +158,11 @@ class TinyBackbone(nn.Module):
         self, latents: Tensor, source_latents: Tensor, states: PromptStates, timestep: Tensor
     ) -> Tensor:
         """The clean latents that the DiT expects, (B, N, C), from noisy ones at `timestep` (B,) in [0, 1]."""
+        said = self.say(latents, source_latents, states, timestep)
+        return self.draw(said, source_latents, said.votes.counted(), borrowing=True)
+
+    def say(self, latents: Tensor, source_latents: Tensor, states: PromptStates, timestep: Tensor) -> Said:
+        """What the DiT says, arguments as of `predict_target`."""
         b, n, _ = latents.shape
         position = self.position.expand(b, -1, -1).to(latents.dtype)
         sequence = torch.cat(
@@ -153,12 +178,23 @@ class TinyBackbone(nn.Module):
             return_dict=False,
         )[0]
         blocks = output[:, :n].float().reshape(b, n, 4, -1)
-        sizes = [self.codec.channels, _MATTE, self.decoder.config.features]
-        change, matte, features = torch.split(blocks, sizes, -1)
+        votes = 1 + FRAME + self.objects.config.code
+        sizes = [self.codec.channels, _MATTE, self.decoder.config.features, votes]
+        change, matte, features, voted = torch.split(blocks, sizes, -1)
+        return Said(change, matte, features, Votes.of(block_pixels(voted, self.grid)))
+
+    def draw(
+        self, said: Said, source_latents: Tensor, objects: Objects, *, borrowing: bool = False
+    ) -> Tensor:
+        """What the DiT says, with these objects -> clean latents (B, N, C). borrowing: the ground's detail
+        from elsewhere in the picture where something goes, which the DiT cannot learn to say."""
         source = self.decode_latents(source_latents.float())
-        kept = (source - 0.5) * (1 - matte_pixels(matte, self.grid))
-        sketch = kept + self.decode_latents(change.flatten(2))
-        drawn = sketch + self.decoder(block_pixels(features, self.grid), source, sketch)
+        matte = matte_pixels(said.matte, self.grid)
+        sketch = (source - 0.5) * (1 - matte) + self.decode_latents(said.change.flatten(2))
+        sketch, covered = self.objects(objects, source, sketch, matte)
+        drawn = sketch + self.decoder(block_pixels(said.features, self.grid), source, sketch)
+        if borrowing:
+            drawn = borrow(source, drawn, matte, covered)
         return source_latents + self.codec.encode(0.5 + drawn - source)
 
     def velocity(
@@ -182,10 +218,14 @@ def block_pixels(values: Tensor, grid: tuple[int, int]) -> Tensor:
     return blocks.permute(0, 5, 1, 3, 2, 4).reshape(-1, values.shape[-1], 2 * h, 2 * w)
 
 
-def save_part(module: VLEncoder | QwenImageTransformer2DModel | PixelDecoder, folder: Path) -> None:
+def save_part(
+    module: VLEncoder | QwenImageTransformer2DModel | PixelDecoder | ObjectDecoder, folder: Path
+) -> None:
     """Write one part in half precision: model.safetensors + config.json."""
     config = module.config
-    config = asdict(config) if isinstance(config, EncoderConfig | DecoderConfig) else dict(config)
+    config = (
+        asdict(config) if isinstance(config, EncoderConfig | DecoderConfig | ObjectConfig) else dict(config)
+    )
     tensors = {key: value.half().contiguous() for key, value in module.state_dict().items()}
     folder.mkdir(parents=True, exist_ok=True)
     write_atomically(folder / "model.safetensors", save(tensors))
@@ -206,7 +246,10 @@ def load(folder: Path = WEIGHTS) -> TinyBackbone:
     transformer.load_state_dict(_tensors(folder / "transformer"))
     decoder = PixelDecoder(DecoderConfig(**_config(folder / "decoder")))
     decoder.load_state_dict(_tensors(folder / "decoder"))
-    return TinyBackbone(load_encoder(folder), transformer, decoder).requires_grad_(False).eval()
+    objects = ObjectDecoder(ObjectConfig(**_config(folder / "objects")))
+    objects.load_state_dict(_tensors(folder / "objects"))
+    backbone = TinyBackbone(load_encoder(folder), transformer, decoder, objects)
+    return backbone.requires_grad_(False).eval()
 
 
 def _config(folder: Path) -> dict[str, Any]:
