@@ -91,9 +91,7 @@ def test_an_addition_backwards_removes_what_came(mix: Mix) -> None:
     samples = draws(pairs)
     backwards = [s for s in samples if s.kind == "remove"]
     assert 15 < len(backwards) < 45
-    said = {
-        t.format(x=f"the {wanted.noun}").replace("no more the", "no more") for t in phrases.TRAIN["remove"]
-    }
+    said = {phrases.fill(template, x=f"the {wanted.noun}") for template in phrases.TRAIN["remove"]}
     for sample in backwards:
         assert sample.instruction in said
         outside = sample.mask == 0

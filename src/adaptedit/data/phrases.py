@@ -83,7 +83,7 @@ _SLOTS = {
 
 def slots(kind: str, sentence: str) -> dict[str, str] | None:
     """The inverse of `fill`, for kinds with one sort of phrasings: what stands in the slots of the longest
-    training phrasing that fits, or None."""
+    phrasing that fits, of training or held out, or None."""
     if kind in ("material", "text"):
         return None
     matches = (pattern.fullmatch(sentence) for pattern in _patterns(kind))
