@@ -58,27 +58,28 @@ def _shifts(
         transformed: Tensor = torch.fft.rfft2(x, s=(size, size))
         return transformed
 
-    def correlated(a: Tensor, b: Tensor) -> Tensor:
-        """Spectra -> at each shift d the sum over x and channels of a(x) b(x + d)."""
-        sums: Tensor = torch.fft.irfft2((a.conj() * b).sum(1), s=(size, size))
+    def summed(spectra: Tensor) -> Tensor:
+        """Products conj(a) b -> at each shift d the sum over x and channels of a(x) b(x + d)."""
+        sums: Tensor = torch.fft.irfft2(spectra.sum(1), s=(size, size))
         return sums
 
     usable = spectrum(known)
-    error = count = torch.zeros(())
+    filled = wide * free
+    squares = counted = overlap = torch.zeros((), device=source.device)
     for weight, here, there, factor in (
         (ring, source, source, 1.0),
-        (wide * free, _blur(drawn, _COARSE), _blur(source, _COARSE), _INSIDE),
+        (filled, _blur(drawn, _COARSE), _blur(source, _COARSE), _INSIDE),
     ):
-        weights = spectrum(weight)
-        squares = correlated(spectrum((weight * here.square()).sum(1, True)), usable)
-        squares += correlated(weights, spectrum((known * there.square()).sum(1, True)))
-        squares -= 2 * correlated(spectrum(weight * here), spectrum(known * there))
-        error = error + factor * squares
-        count = count + factor * correlated(weights, usable)
-    full = (ring + _INSIDE * wide * free).sum((1, 2, 3))[:, None, None]
-    inside = correlated(spectrum(wide * free), usable)
-    possible = (inside > (wide * free).sum((1, 2, 3))[:, None, None] - 0.5) & (count > 0.8 * full)
-    error = torch.where(possible, error / (source.shape[1] * count.clamp(min=1)), torch.inf)
+        weights = spectrum(weight).conj()
+        own = spectrum((weight * here.square()).sum(1, True)).conj() * usable
+        theirs = weights * spectrum((known * there.square()).sum(1, True))
+        both = (spectrum(weight * here).conj() * spectrum(known * there)).sum(1, True)
+        overlap = weights * usable
+        squares = squares + factor * (own + theirs - 2 * both)
+        counted = counted + factor * overlap
+    count, full = summed(counted), (ring + _INSIDE * filled).sum((1, 2, 3))[:, None, None]
+    possible = (summed(overlap) > filled.sum((1, 2, 3))[:, None, None] - 0.5) & (count > 0.8 * full)
+    error = torch.where(possible, summed(squares) / (source.shape[1] * count.clamp(min=1)), torch.inf)
     error[:, _FARTHEST : size - _FARTHEST] = torch.inf  # these would wrap around
     error[:, :, _FARTHEST : size - _FARTHEST] = torch.inf
     least, where = error.flatten(1).min(1)

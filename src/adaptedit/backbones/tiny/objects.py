@@ -95,6 +95,8 @@ def _agreed(there: Tensor, frame: Tensor) -> Tensor:
         agreeing = (away < _AGREE) & left[:, None]
         support, best = (agreeing.sum(-1) * left).max(-1)
         found = (support >= _FEWEST)[:, None]
+        if not found.any():
+            break
         groups[agreeing[rows, best] & found] = number
         left &= ~((away[rows, best] < flat[rows, best, 2:] / 2) & found) & found
     return groups.view_as(there)
