@@ -12,13 +12,7 @@ from torch import Tensor
 from torch.multiprocessing.spawn import ProcessRaisedException, spawn
 
 from adaptedit.adapter.model import AdaptEditAdapter
-from adaptedit.backbones.tiny.backbone import (
-    TinyBackbone,
-    dit_config,
-    load,
-    load_encoder,
-    save_part,
-)
+from adaptedit.backbones.tiny.backbone import TinyBackbone, dit_config, load, load_encoder, save_part
 from adaptedit.backbones.tiny.codec import BlockDCT
 from adaptedit.backbones.tiny.decoder import DecoderConfig, PixelDecoder
 from adaptedit.backbones.tiny.encoder import VLEncoder
