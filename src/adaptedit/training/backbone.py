@@ -88,7 +88,7 @@ def _objects(votes: Votes, data: batches.Batch, coded: Tensor) -> Objects:
     told = data.framed & (new == (torch.arange(len(new)) % 4 > 0))
     own = replace(votes, there=votes.there.masked_fill(told[:, None, None], -1.0)).counted()
     true = replace(votes, code=noisy(coded, data.generator))
-    return true.given(data.frames.masked_fill(~told[:, None, None, None], math.nan)).and_(own)
+    return true.given(data.frames.masked_fill(~told[:, None, None, None], math.nan)).joined(own)
 
 
 def _vote_loss(votes: Votes, data: batches.Batch, coded: Tensor) -> tuple[Tensor, Tensor]:

@@ -187,7 +187,7 @@ class TinyBackbone(nn.Module):
         self, said: Said, source_latents: Tensor, objects: Objects, *, borrowing: bool = False
     ) -> Tensor:
         """What the DiT says, with these objects -> clean latents (B, N, C). borrowing: the ground's detail
-        from elsewhere in the picture where something goes, which the DiT cannot learn to say."""
+        from elsewhere in the picture where something goes; not in training, where the DiT learns its tone."""
         source = self.decode_latents(source_latents.float())
         matte = matte_pixels(said.matte, self.grid)
         sketch = (source - 0.5) * (1 - matte) + self.decode_latents(said.change.flatten(2))

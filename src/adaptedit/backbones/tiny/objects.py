@@ -31,7 +31,8 @@ class Objects:
     frame: Tensor
     code: Tensor
 
-    def and_(self, others: Objects) -> Objects:
+    def joined(self, others: Objects) -> Objects:
+        """Those of both, of the same pictures."""
         both = zip(
             (self.image, self.frame, self.code), (others.image, others.frame, others.code), strict=True
         )
@@ -56,7 +57,7 @@ class Votes:
     def counted(self) -> Objects:
         """The objects that enough cells agree on, the best supported first; their frame and code are the
         cells' mean."""
-        return self._mean(_agreed(self.there, self.frame))
+        return self._grouped(_agreed(self.there, self.frame))
 
     def given(self, frame: Tensor) -> Objects:
         """The objects at known frames (B, S, S, 3), NaN where there is none; their codes are the cells'
@@ -67,7 +68,7 @@ class Votes:
         rows, which = torch.unique(named, dim=0, return_inverse=True)
         return Objects(rows[:, 0].long(), rows[:, 1:], _mean(self.code[known], which, len(rows)))
 
-    def _mean(self, groups: Tensor) -> Objects:
+    def _grouped(self, groups: Tensor) -> Objects:
         """groups (B, S, S): number of a cell's object in its picture, -1 for none."""
         chosen = groups >= 0
         image = chosen.nonzero()[:, 0]
