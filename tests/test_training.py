@@ -32,6 +32,7 @@ from adaptedit.training.configs import recipe
 from adaptedit.training.cpu_attention import use_cpu_attention
 from adaptedit.training.degrade import degrade
 from adaptedit.training.losses import iou, mask_loss, region_aware_loss, sample_timesteps
+from adaptedit.training.objects import Codes, save_codes
 from adaptedit.training.run import STAGES, run_stage
 from adaptedit.training.trainer import TrainConfig, Trainer
 
@@ -40,22 +41,26 @@ SHORT = TrainConfig(steps=4, batch=1, lr=1e-2, warmup=1, log_every=4, save_every
 
 @dataclass(frozen=True)
 class Runs:
-    """The debug recipe, once through: folder/<stage> and folder/weights, from the pack in `assets`."""
+    """The debug recipe, once through: folder/<stage> and folder/weights, from the pack in `assets`;
+    left/<stage>: the weights as the stage left them."""
 
     assets: Path
     folder: Path
+    left: Path
 
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runs]:
     text, pairs = TextEncoder(), SyntheticPairs("train", drawn.pack())
-    made = Runs(drawn.save(tmp_path_factory.mktemp("assets")), tmp_path_factory.mktemp("run"))
+    assets, folder, left = (tmp_path_factory.mktemp(name) for name in ("assets", "run", "left"))
+    made = Runs(drawn.save(assets), folder, left)
     with pytest.MonkeyPatch.context() as patch:  # what is slow to make is made once
         patch.setattr(tiny, "TextEncoder", lambda: text)
         patch.setattr(encoder_stage, "TextEncoder", lambda: text)
         patch.setattr(run, "SyntheticPairs", lambda *_, **__: pairs)
         for stage in STAGES:
-            run_stage(stage, "debug", made.folder, assets_folder=made.assets)
+            run_stage(stage, "debug", folder, assets_folder=made.assets)
+            shutil.copytree(folder / "weights", left / stage)
         yield made
 
 
@@ -75,9 +80,9 @@ def test_the_stages_leave_an_editor_that_loads(runs: Runs) -> None:
 def test_what_ships_is_the_average_of_a_model_that_moved(runs: Runs, stage: str) -> None:
     state = load_file(runs.folder / stage / "state.safetensors")
     average = {key.removeprefix("ema/"): value for key, value in state.items() if key.startswith("ema/")}
-    part = {"objects": "dictionary", "backbone": "transformer/model"}.get(stage, f"{stage}/model")
-    shipped = load_file(runs.folder / "weights" / f"{part}.safetensors")
-    prefix = {"encoder": "encoder.", "backbone": "transformer."}.get(stage, "")
+    part = "transformer" if stage == "backbone" else stage
+    shipped = load_file(runs.left / stage / part / "model.safetensors")
+    prefix = "" if stage == "adapter" else f"{part}."
     assert shipped
     for name, tensor in shipped.items():
         assert torch.equal(tensor, average[prefix + name].to(tensor.dtype)), name
@@ -92,7 +97,8 @@ def test_a_killed_run_goes_on_bit_for_bit(
         torch.rand(7)  # whatever else drew random numbers must not matter
         run_stage(stage, "debug", tmp_path, assets_folder=runs.assets)
 
-    shutil.copytree(runs.folder / "weights", tmp_path / "weights")
+    if stage != STAGES[0]:
+        shutil.copytree(runs.left / STAGES[STAGES.index(stage) - 1], tmp_path / "weights")
     with monkeypatch.context() as patch:
         patch.setattr(Trainer, "save", killed_after(Trainer.save, step=2))
         with pytest.raises(KeyboardInterrupt):
@@ -138,10 +144,11 @@ def test_a_stage_can_start_from_finished_weights(runs: Runs, tmp_path: Path) -> 
     tensors["proj_out.bias"] += 1
     save_file(tensors, start / "transformer" / "model.safetensors")
     shutil.copytree(start / "encoder", tmp_path / "weights" / "encoder")
-    shutil.copy(start / "dictionary.safetensors", tmp_path / "weights")
     run_stage("backbone", "debug", tmp_path, start=start, assets_folder=runs.assets)
     trained = load_file(tmp_path / "weights" / "transformer" / "model.safetensors")
     assert (trained["proj_out.bias"] > 0.5).all()
+    ours, theirs = (load_file(folder / "codes.safetensors") for folder in (tmp_path / "weights", start))
+    assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
 
 
 def test_the_last_stage_begins_with_the_first_ones_predictor(
@@ -164,8 +171,11 @@ def test_the_last_stage_begins_with_the_first_ones_predictor(
     (tmp_path / "weights" / "predictor.safetensors").unlink()
     with pytest.raises(AdaptEditError, match=r"no predictor\.safetensors .* train the encoder first"):
         run_stage("adapter", "debug", tmp_path, assets_folder=runs.assets)
-    (tmp_path / "weights" / "dictionary.safetensors").unlink()
-    with pytest.raises(AdaptEditError, match=r"no dictionary\.safetensors .* train the objects first"):
+    (tmp_path / "weights" / "codes.safetensors").unlink()
+    with pytest.raises(AdaptEditError, match=r"no codes\.safetensors .* train the objects first"):
+        run_stage("backbone", "debug", tmp_path, assets_folder=runs.assets)
+    save_codes(Codes(3, 48), tmp_path / "weights")
+    with pytest.raises(AdaptEditError, match=r"codes\.safetensors names 3 things instead of \d+$"):
         run_stage("backbone", "debug", tmp_path, assets_folder=runs.assets)
 
 

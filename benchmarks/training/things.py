@@ -1,7 +1,7 @@
 """What the object decoder has learnt: things of the held-out backgrounds, and below each what is drawn at its
 code and frame.
 
-python benchmarks/training/things.py runs/tiny/weights/dictionary.safetensors things.png
+python benchmarks/training/things.py runs/tiny/weights things.png
 """
 
 from __future__ import annotations
@@ -12,32 +12,30 @@ from pathlib import Path
 import numpy as np
 import torch
 from PIL import Image
-from safetensors.torch import load_file
 from torch import Tensor
 
-from adaptedit.backbones.tiny.objects import ObjectConfig, ObjectDecoder, Objects
+from adaptedit.backbones.tiny.backbone import load_objects
+from adaptedit.backbones.tiny.objects import Objects
 from adaptedit.data.synthetic import SyntheticPairs
 from adaptedit.data.things import Things
 from adaptedit.pixels import to_pil
-from adaptedit.training.objects import Dictionary
+from adaptedit.training.objects import load_codes
 
 COLUMNS, ROWS, ZOOM = 10, 3, 2
 
 
 @torch.no_grad()
-def main(file: Path, out: Path) -> None:
+def main(weights: Path, out: Path) -> None:
     pairs, rng = SyntheticPairs("backgrounds"), np.random.default_rng(9)
     things = [Things(pairs).draw(rng) for _ in range(COLUMNS * ROWS)]
-    dictionary = Dictionary(ObjectDecoder(ObjectConfig()), len(pairs.labels))
-    dictionary.load_state_dict(load_file(file))
     source, target = (
         torch.from_numpy(np.stack([getattr(thing, which) for thing in things])).permute(0, 3, 1, 2) / 255
         for which in ("source", "target")
     )
-    codes = dictionary.codes(torch.tensor([[thing.name, thing.look] for thing in things]))
+    codes = load_codes(weights, len(pairs.labels))(torch.tensor([[t.name, t.look] for t in things]))
     frames = torch.from_numpy(np.stack([thing.frame for thing in things]))
     objects = Objects(torch.arange(len(things)), frames, codes)
-    drawn, _ = dictionary.objects(objects, source, source, torch.zeros_like(source[:, :1]))
+    drawn, _ = load_objects(weights)(objects, source, source, torch.zeros_like(source[:, :1]))
     picture = to_pil(_sheet(target, drawn.clamp(0, 1)))
     picture.resize((picture.width * ZOOM, picture.height * ZOOM), Image.Resampling.NEAREST).save(out)
 
@@ -53,7 +51,7 @@ def _sheet(above: Tensor, below: Tensor) -> Tensor:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
-    parser.add_argument("dictionary", type=Path)
+    parser.add_argument("weights", type=Path)
     parser.add_argument("out", type=Path)
     options = parser.parse_args()
-    main(options.dictionary, options.out)
+    main(options.weights, options.out)

@@ -1,7 +1,7 @@
 """Quality against the DiT's width at an equal number of pairs: a fresh DiT, one core, the encoder and the
-object decoder of a run that has trained them.
+object decoder of finished weights.
 
-python benchmarks/training/width.py benchmarks/training/width.jsonl 64 128 192 --weights runs/tiny/weights
+python benchmarks/training/width.py benchmarks/training/width.jsonl 64 128 192
 
 `relative` is the error left, relative to that of doing nothing, in each tenth of the training.
 """
@@ -16,13 +16,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file
 
-from adaptedit.backbones.tiny.backbone import load_encoder
+from adaptedit.backbones.tiny.backbone import WEIGHTS, load_encoder, load_objects
 from adaptedit.data.synthetic import SyntheticPairs
 from adaptedit.training.backbone import train_backbone
 from adaptedit.training.configs import recipe
-from adaptedit.training.objects import Dictionary
+from adaptedit.training.objects import load_codes
 from adaptedit.training.run import BACKBONE_KINDS, CROWDS, fresh_backbone
 
 
@@ -31,15 +30,16 @@ def main(out: Path, widths: list[int], pairs: int, weights: Path) -> None:
     for width in widths:
         torch.manual_seed(0)
         chosen = replace(recipe("tiny"), width=width)
-        config = replace(chosen.backbone, steps=pairs // chosen.backbone.batch, warmup=20, save_every=pairs)
+        steps = pairs // chosen.backbone.batch
+        config = replace(chosen.backbone, steps=steps, warmup=20, save_every=steps, bf16=False)
         backbone = fresh_backbone(chosen)
         backbone.encoder = load_encoder(weights)
         synthetic = SyntheticPairs("train", crowds=CROWDS, kinds=BACKBONE_KINDS)
-        dictionary = Dictionary(backbone.objects, len(synthetic.labels))
-        dictionary.load_state_dict(load_file(weights / "dictionary.safetensors"))
+        backbone.objects = load_objects(weights)
+        codes = load_codes(weights, len(synthetic.labels))
         with tempfile.TemporaryDirectory() as folder:
             start = time.perf_counter()
-            train_backbone(config, Path(folder), synthetic, backbone, dictionary.codes)
+            train_backbone(config, Path(folder), synthetic, backbone, codes)
             seconds = time.perf_counter() - start
             log = [json.loads(line) for line in (Path(folder) / "log.jsonl").read_text().splitlines()]
         tenths = [[x["relative"] for x in log if i < 10 * x["samples"] / pairs <= i + 1] for i in range(10)]
@@ -60,7 +60,7 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("out", type=Path)
     parser.add_argument("widths", type=int, nargs="+")
-    parser.add_argument("--weights", type=Path, required=True)
-    parser.add_argument("--pairs", type=int, default=32000)
+    parser.add_argument("--weights", type=Path, default=WEIGHTS)
+    parser.add_argument("--pairs", type=int, default=12800)
     options = parser.parse_args()
     main(options.out, options.widths, options.pairs, options.weights)

@@ -10,11 +10,14 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
+from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from adaptedit.backbones.tiny.objects import ObjectDecoder, Objects
 from adaptedit.data.looks import LOOKS
 from adaptedit.data.things import Thing, Things
+from adaptedit.errors import AdaptEditError
+from adaptedit.files import write_atomically
 from adaptedit.training.losses import mean_error
 from adaptedit.training.trainer import TrainConfig, Trainer
 
@@ -35,21 +38,33 @@ class Codes(nn.Module):
         return F.layer_norm(code, code.shape[-1:])
 
 
-class Dictionary(nn.Module):
-    """An object decoder with the codes of `names` things."""
+def save_codes(codes: Codes, folder: Path) -> None:
+    """Write codes.safetensors, in half precision."""
+    tensors = {key: value.half() for key, value in codes.state_dict().items()}
+    write_atomically(folder / "codes.safetensors", save(tensors))
 
-    def __init__(self, objects: ObjectDecoder, names: int) -> None:
-        super().__init__()
-        self.objects, self.codes = objects, Codes(names, objects.config.code)
+
+def load_codes(folder: Path, names: int) -> Codes:
+    """Those of `names` things, in float32. Raises AdaptEditError if the folder lacks them or has others."""
+    if not (file := folder / "codes.safetensors").exists():
+        raise AdaptEditError(f"no {file.name} in {folder}: train the objects first")
+    tensors = {key: value.float() for key, value in load_file(file).items()}
+    if len(tensors["names.weight"]) != names:
+        raise AdaptEditError(f"{file} names {len(tensors['names.weight'])} things instead of {names}")
+    codes = Codes(*tensors["names.weight"].shape)
+    codes.load_state_dict(tensors)
+    return codes
 
 
 def noisy(code: Tensor, generator: torch.Generator) -> Tensor:
     return code + NOISE * torch.randn(code.shape, generator=generator)
 
 
-def train_objects(config: TrainConfig, folder: Path, things: Things, dictionary: Dictionary) -> Trainer:
-    """Train it to the config's end; it then holds the averaged weights."""
-    dictionary.requires_grad_(True).train()
+def train_objects(
+    config: TrainConfig, folder: Path, things: Things, objects: ObjectDecoder, codes: Codes
+) -> Trainer:
+    """Train both to the config's end; they then hold the averaged weights."""
+    dictionary = nn.ModuleDict({"objects": objects, "codes": codes}).requires_grad_(True).train()
 
     def loss(step: int) -> tuple[Tensor, dict[str, float]]:
         rng = np.random.default_rng([config.seed, step, trainer.rank])
@@ -58,8 +73,8 @@ def train_objects(config: TrainConfig, folder: Path, things: Things, dictionary:
         source, target = (_pictures(drawn, which) for which in ("source", "target"))
         named = torch.tensor([[thing.name, thing.look] for thing in drawn])
         frame = torch.from_numpy(np.stack([thing.frame for thing in drawn]))
-        objects = Objects(torch.arange(config.batch), frame, noisy(dictionary.codes(named), generator))
-        shown, _ = dictionary.objects(objects, source, source, torch.zeros_like(source[:, :1]))
+        given = Objects(torch.arange(config.batch), frame, noisy(codes(named), generator))
+        shown, _ = objects(given, source, source, torch.zeros_like(source[:, :1]))
         error, copying = (mean_error((x - target).flatten(2).transpose(1, 2)) for x in (shown, source))
         return error, {"relative": (error / copying).item()}
 

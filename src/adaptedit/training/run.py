@@ -12,7 +12,14 @@ from torch import Tensor
 from torch.multiprocessing.spawn import ProcessRaisedException, spawn
 
 from adaptedit.adapter.model import AdaptEditAdapter
-from adaptedit.backbones.tiny.backbone import TinyBackbone, dit_config, load, load_encoder, save_part
+from adaptedit.backbones.tiny.backbone import (
+    TinyBackbone,
+    dit_config,
+    load,
+    load_encoder,
+    load_objects,
+    save_part,
+)
 from adaptedit.backbones.tiny.codec import BlockDCT
 from adaptedit.backbones.tiny.decoder import DecoderConfig, PixelDecoder
 from adaptedit.backbones.tiny.encoder import VLEncoder
@@ -29,7 +36,7 @@ from adaptedit.training.adapter import train_adapter
 from adaptedit.training.backbone import initialise, train_backbone
 from adaptedit.training.configs import Recipe, recipe
 from adaptedit.training.encoder import train_encoder
-from adaptedit.training.objects import Dictionary, train_objects
+from adaptedit.training.objects import Codes, load_codes, save_codes, train_objects
 from adaptedit.training.processes import join, leave
 
 BACKBONE_KINDS = {  # what is learnt last is drawn more often
@@ -61,7 +68,7 @@ def run_stage(
     """Train `stage` under `folder`; its weights go to folder/weights, laid out as they ship; returns that.
 
     Beside them lies what later stages begin with: predictor.safetensors, the encoder's MaskPredictor, and
-    dictionary.safetensors, the object decoder and what it calls each thing.
+    codes.safetensors, what the object decoder calls each thing.
 
     A stage that was killed goes on where its last checkpoint stands. processes: one core each, gradients
     averaged. start: a folder of weights; the stage then begins with its own instead of fresh ones.
@@ -113,24 +120,28 @@ def _worker(
             save_part(encoder, weights / "encoder")
             write_atomically(weights / "predictor.safetensors", save(predictor.state_dict()))
     elif stage == "objects":
-        dictionary = Dictionary(fresh_backbone(chosen).objects, len(synthetic.labels))
-        trainer = train_objects(chosen.objects, folder / stage, Things(synthetic), dictionary)
+        objects = fresh_backbone(chosen).objects
+        codes = Codes(len(synthetic.labels), objects.config.code)
+        trainer = train_objects(chosen.objects, folder / stage, Things(synthetic), objects, codes)
         if trainer.rank == 0:
-            write_atomically(weights / "dictionary.safetensors", save(dictionary.state_dict()))
+            save_part(objects, weights / "objects")
+            save_codes(codes, weights)
     elif stage == "backbone":
         backbone = load(start) if start else fresh_backbone(chosen)
         backbone.encoder = load_encoder(weights)
-        dictionary = Dictionary(backbone.objects, len(synthetic.labels))
-        dictionary.load_state_dict(_left(weights, "dictionary", "objects"))
-        trainer = train_backbone(chosen.backbone, folder / stage, pairs, backbone, dictionary.codes)
+        named = start if start and not (weights / "codes.safetensors").exists() else weights
+        codes = load_codes(named, len(synthetic.labels))
+        backbone.objects = load_objects(named)
+        trainer = train_backbone(chosen.backbone, folder / stage, pairs, backbone, codes)
         if trainer.rank == 0:
+            save_codes(codes, weights)
             save_part(backbone.transformer, weights / "transformer")
             save_part(backbone.decoder, weights / "decoder")
             save_part(backbone.objects, weights / "objects")
     elif stage == "adapter":
         backbone = load(weights)
         adapter = _adapter(backbone, chosen, start)
-        adapter.mask_predictor.load_state_dict(_left(weights, "predictor", "encoder"))
+        adapter.mask_predictor.load_state_dict(_predictor(weights))
         trainer = train_adapter(chosen.adapter, folder / stage, pairs, backbone, adapter)
         if trainer.rank == 0:
             adapter.save_pretrained(weights / "adapter", torch.float16)
@@ -146,10 +157,9 @@ def _adapter(backbone: TinyBackbone, chosen: Recipe, start: Path | None) -> Adap
     return AdaptEditAdapter.for_backbone(backbone, chosen.preset, backbone_name=backbone.name)
 
 
-def _left(weights: Path, what: str, stage: str) -> dict[str, Tensor]:
-    """What an earlier stage left for this one."""
-    if not (file := weights / f"{what}.safetensors").exists():
-        raise AdaptEditError(f"no {file.name} in {weights}: train the {stage} first")
+def _predictor(weights: Path) -> dict[str, Tensor]:
+    if not (file := weights / "predictor.safetensors").exists():
+        raise AdaptEditError(f"no {file.name} in {weights}: train the encoder first")
     return load_file(file)
 
 

@@ -239,6 +239,13 @@ def load_encoder(folder: Path) -> VLEncoder:
     return encoder.requires_grad_(False).eval()
 
 
+def load_objects(folder: Path) -> ObjectDecoder:
+    """An object decoder in float32. Raises AdaptEditError if the folder has none."""
+    objects = ObjectDecoder(ObjectConfig(**_config(folder / "objects")))
+    objects.load_state_dict(_tensors(folder / "objects"))
+    return objects
+
+
 def load(folder: Path = WEIGHTS) -> TinyBackbone:
     """The frozen backbone in float32. Raises AdaptEditError if the folder has none."""
     config = {k: v for k, v in _config(folder / "transformer").items() if not k.startswith("_")}
@@ -246,9 +253,7 @@ def load(folder: Path = WEIGHTS) -> TinyBackbone:
     transformer.load_state_dict(_tensors(folder / "transformer"))
     decoder = PixelDecoder(DecoderConfig(**_config(folder / "decoder")))
     decoder.load_state_dict(_tensors(folder / "decoder"))
-    objects = ObjectDecoder(ObjectConfig(**_config(folder / "objects")))
-    objects.load_state_dict(_tensors(folder / "objects"))
-    backbone = TinyBackbone(load_encoder(folder), transformer, decoder, objects)
+    backbone = TinyBackbone(load_encoder(folder), transformer, decoder, load_objects(folder))
     return backbone.requires_grad_(False).eval()
 
 
