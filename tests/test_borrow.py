@@ -7,6 +7,8 @@ from torch import Tensor
 
 from adaptedit.backbones.tiny.borrow import borrow
 
+Place = tuple[slice, slice, slice, slice]
+
 HOLE = (slice(None), slice(None), slice(40, 76), slice(50, 80))
 
 
@@ -17,12 +19,14 @@ def stripes() -> Tensor:
     return (0.55 + wave).expand(1, 3, -1, -1)
 
 
-def scene(ground: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Source with an object, what was drawn in its place (flat), the matte, and that nothing covers it."""
+def scene(ground: Tensor, *holes: Place) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Source with an object in each hole, what was drawn in its place (flat), the matte, and that nothing
+    covers it."""
     source, drawn, matte = ground.clone(), ground.clone(), torch.zeros(len(ground), 1, 128, 128)
-    source[HOLE] = torch.rand(len(ground), 3, 36, 30, generator=torch.Generator().manual_seed(0))
-    drawn[HOLE] = ground[HOLE].mean()
-    matte[HOLE] = 1
+    for hole in holes or (HOLE,):
+        source[hole] = torch.rand(source[hole].shape, generator=torch.Generator().manual_seed(0))
+        drawn[hole] = ground[hole].mean()
+        matte[hole] = 1
     return source, drawn, matte, torch.zeros_like(matte)
 
 
@@ -42,11 +46,32 @@ def test_without_a_hole_nothing_is_borrowed() -> None:
 
 
 def test_where_no_shift_fits_what_was_drawn_stays() -> None:
-    noise = torch.rand(1, 3, 128, 128, generator=torch.Generator().manual_seed(1))
-    source, drawn, matte, covered = scene(noise)
+    source, drawn, matte, covered = scene(stripes())
+    drawn[HOLE] = torch.tensor([1.0, 0.0, 0.0])[:, None, None]  # like nothing in the picture
     assert torch.equal(borrow(source, drawn, matte, covered), drawn)
     everywhere = torch.ones_like(matte)
     assert torch.equal(borrow(source, drawn, everywhere, covered), drawn)
+
+
+def test_each_hole_has_its_own_shifts() -> None:
+    ground = stripes().clone()
+    ground[..., :64] = ground[..., :64].flip(2)  # slanting the other way: no one shift serves both
+    ground[..., 60:68] = 0.5
+    left: Place = (slice(None), slice(None), slice(30, 60), slice(20, 40))
+    right: Place = (slice(None), slice(None), slice(70, 100), slice(85, 105))
+    source, drawn, matte, covered = scene(ground, left, right)
+    filled = borrow(source, drawn, matte, covered)
+    for hole in (left, right):
+        assert (filled - ground)[hole].abs().mean() < 0.2 * (drawn - ground)[hole].abs().mean()
+
+
+def test_a_hole_larger_than_any_one_copy_is_filled_from_several() -> None:
+    ground = stripes()
+    wide: Place = (slice(None), slice(None), slice(50, 80), slice(20, 108))
+    beside: Place = (slice(None), slice(None), slice(0, 30), slice(40, 90))
+    source, drawn, matte, covered = scene(ground, wide, beside)
+    filled = borrow(source, drawn, matte, covered)
+    assert (filled - ground)[wide].abs().mean() < 0.3 * (drawn - ground)[wide].abs().mean()
 
 
 def test_an_object_in_the_hole_stays_and_the_ground_around_it_is_filled() -> None:
@@ -56,12 +81,12 @@ def test_an_object_in_the_hole_stays_and_the_ground_around_it_is_filled() -> Non
     filled = borrow(source, drawn, matte, covered)
     assert (filled[..., 50:66, 58:72] == drawn[..., 50:66, 58:72]).all()
     beside = (slice(None), slice(None), slice(42, 74), slice(51, 57))
-    assert (filled - ground)[beside].abs().mean() < 0.1 * (drawn - ground)[beside].abs().mean()
+    assert (filled - ground)[beside].abs().mean() < 0.2 * (drawn - ground)[beside].abs().mean()
 
 
 def test_a_batch_is_filled_one_by_one() -> None:
-    noise = torch.rand(1, 3, 128, 128, generator=torch.Generator().manual_seed(1))
-    source, drawn, matte, covered = scene(torch.cat([stripes(), noise, stripes().flip(3)]))
+    source, drawn, matte, covered = scene(torch.cat([stripes(), stripes() * 0.5, stripes().flip(3)]))
+    matte[1] = 0
     together = borrow(source, drawn, matte, covered)
     for i in range(3):
         one = slice(i, i + 1)
