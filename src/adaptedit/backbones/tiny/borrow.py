@@ -23,8 +23,9 @@ _SHIFTS, _APART = 8, 5  # shifts that a hole chooses among; pixels between them,
 _SEEN, _COMPARED = 0.4, 0.4  # of a hole, that a shift must have something for; of hole and surroundings
 _INSIDE = 0.25  # weight of the inside beside the surroundings
 _WHOLE = 0.3  # weight of a shift's error everywhere beside that around a pixel
-_FINE, _COARSE, _SEAM = 3.0, 4.0, 1.0  # standard deviations of blurs, in pixels
-_TONE, _NEAR = 12.0, 6.0  # of wide ones
+_EVEN = 3e-4  # difference of errors up to which copies are mixed: on soft ground they hide each other's seams
+_FINE, _SEAM = 3.0, 1.0  # standard deviations of blurs, in pixels
+_COARSE, _NEAR, _TONE = 4.0, 6.0, 12.0  # of wide ones
 _ALIKE = 0.15  # differences that are of tone or of detail; larger ones are of other things
 _COLOURS = 12  # of what was drawn in a hole; only what has one of them is ground
 _FITS, _OWN = 0.003, 0.7  # mean square error up to which a copy is believed; of the ground's variance, more
@@ -80,21 +81,21 @@ def _filling(
     alike = ring * seen * (off.abs().amax(1, keepdim=True) < _ALIKE)
     copies = copies + _mean(off, alike, _smooth, _TONE)
     outer = (source - copies).square().mean(1, keepdim=True).clamp(max=1.5 * _ALIKE**2)
-    inner = (_blur(drawn, _COARSE) - _blur(copies, _COARSE)).square().mean(1, keepdim=True)
+    inner = (_smooth(drawn, _COARSE) - _smooth(copies, _COARSE)).square().mean(1, keepdim=True)
     weight = (ring + _INSIDE * inside) * seen
     error = (ring * outer + _INSIDE * inside * inner) * seen
     whole = error.sum((1, 2, 3), keepdim=True) / weight.sum((1, 2, 3), keepdim=True).clamp(min=1)
     around = _smooth(error, _NEAR) / (_smooth(weight, _NEAR) + _NONE)
-    least, best = (around + _WHOLE * whole + (1 - seen)).min(0, keepdim=True)
-    copy = copies.gather(0, best.expand(-1, source.shape[1], -1, -1))
+    cost = around + _WHOLE * whole + (1 - seen)
+    copy = (copies * (-cost / _EVEN).softmax(0)).sum(0, keepdim=True)
     detail = (source - _mean(source, ring, _blur, _FINE)).square().mean(1, keepdim=True)
-    good = least < _FITS + _OWN * _mean(detail, ring, _smooth, _TONE)
+    good = cost.amin(0, keepdim=True) < _FITS + _OWN * _mean(detail, ring, _smooth, _TONE)
     return copy, _blur(hole * good, _SEAM)
 
 
 def _like(source: Tensor, drawn: Tensor, inside: Tensor) -> Tensor:
     """(1, 1, H, W): the pixels of the source that have a colour of what was drawn inside."""
-    colours = _blur(drawn, _COARSE)[0, :, inside[0, 0] > 0]
+    colours = _smooth(drawn, _COARSE)[0, :, inside[0, 0] > 0]
     colours = colours[:, :: max(1, colours.shape[1] // _COLOURS)]
     pixels = _blur(source, 1.5)[0].flatten(1)
     away = torch.cdist(pixels.T, colours.T, p=torch.inf)
@@ -121,7 +122,7 @@ def _shifts(
     squares = counted = overlap = torch.zeros((), device=source.device)
     for weight, here, there in (
         (ring, source, source),
-        (_INSIDE * inside, _blur(drawn, _COARSE), _blur(source, _COARSE)),
+        (_INSIDE * inside, _smooth(drawn, _COARSE), _smooth(source, _COARSE)),
     ):
         weights = spectrum(weight).conj()
         own = spectrum((weight * here.square()).sum(1, True)).conj() * usable
@@ -153,7 +154,8 @@ def _moved(picture: Tensor, shifts: list[tuple[int, int]]) -> Tensor:
 
 
 def _wider(mask: Tensor, pixels: int) -> Tensor:
-    return F.max_pool2d(mask, 2 * pixels + 1, 1, pixels)
+    rows = F.max_pool2d(mask, (2 * pixels + 1, 1), 1, (pixels, 0))
+    return F.max_pool2d(rows, (1, 2 * pixels + 1), 1, (0, pixels))
 
 
 def _mean(x: Tensor, weight: Tensor, blur: Callable[[Tensor, float], Tensor], deviation: float) -> Tensor:
