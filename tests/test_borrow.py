@@ -45,12 +45,35 @@ def test_without_a_hole_nothing_is_borrowed() -> None:
     assert torch.equal(borrow(source, drawn, torch.full_like(matte, 0.2), covered), drawn)
 
 
-def test_where_no_shift_fits_what_was_drawn_stays() -> None:
+def test_where_no_shift_fits_what_was_drawn_stays_but_for_its_edge() -> None:
     source, drawn, matte, covered = scene(stripes())
     drawn[HOLE] = torch.tensor([1.0, 0.0, 0.0])[:, None, None]  # like nothing in the picture
-    assert torch.equal(borrow(source, drawn, matte, covered), drawn)
+    filled = borrow(source, drawn, matte, covered)
+    assert (filled - drawn)[..., 46:70, 56:74].abs().max() < 0.05
     everywhere = torch.ones_like(matte)
     assert torch.equal(borrow(source, drawn, everywhere, covered), drawn)
+
+
+def test_calm_ground_goes_on_without_the_outline_that_was_drawn() -> None:
+    y, x = torch.meshgrid(torch.arange(128.0), torch.arange(128.0), indexing="ij")
+    ground = (0.4 + 0.0015 * x + 0.001 * y).expand(1, 3, -1, -1)
+    source, drawn, matte, covered = scene(ground)
+    drawn[HOLE] = ground[HOLE]
+    drawn[..., 44:72, 54], drawn[..., 44:72, 75] = 0.45, 0.55
+    filled = borrow(source, drawn, matte, covered)
+    assert (filled - ground)[HOLE].abs().max() < 0.1 * (drawn - ground)[HOLE].abs().max()
+
+
+def test_another_thing_at_the_edge_of_a_hole_stays_sharp() -> None:
+    ground = stripes()
+    source, drawn, matte, covered = scene(ground)
+    other = (slice(None), slice(None), slice(60, 96), slice(70, 100))
+    matte[other] = 0
+    for picture in (source, drawn):
+        picture[other] = torch.tensor([0.9, 0.8, 0.1])[:, None, None]
+    filled = borrow(source, drawn, matte, covered)
+    assert (filled - drawn)[other].abs().max() < 0.02
+    assert (filled - ground)[..., 42:58, 52:68].abs().mean() < 0.2 * (drawn - ground)[HOLE].abs().mean()
 
 
 def test_each_hole_has_its_own_shifts() -> None:

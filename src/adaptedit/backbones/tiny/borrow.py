@@ -2,8 +2,8 @@
 
 A token can say the colour of the ground behind an object, not its planks, tiles or grain. They go on beside
 it: among all shifts of the picture there are some whose copies fit the surroundings of a hole, and inside,
-coarsely, what was drawn there; each pixel takes the one that fits best around it (our choice; after
-exemplar-based inpainting).
+coarsely, what was drawn there; each pixel takes those that fit best around it, and their differences from
+pixel to pixel are joined to what lies around the hole (our choice; after exemplar-based inpainting).
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from adaptedit.backbones.tiny.poisson import joined
+
 _TAKEN = 0.3  # of a pixel, from which on it is part of a hole
 _EDGE, _RING = 2, 10  # pixels around a hole: drawn anew with it; compared
 _LEAST = 100  # pixels of a hole that can show detail
@@ -23,38 +25,32 @@ _SHIFTS, _APART = 8, 5  # shifts that a hole chooses among; pixels between them,
 _SEEN, _COMPARED = 0.4, 0.4  # of a hole, that a shift must have something for; of hole and surroundings
 _INSIDE = 0.25  # weight of the inside beside the surroundings
 _WHOLE = 0.3  # weight of a shift's error everywhere beside that around a pixel
-_EVEN = 3e-4  # difference of errors up to which copies are mixed: on soft ground they hide each other's seams
-_FINE, _SEAM = 3.0, 1.0  # standard deviations of blurs, in pixels
+_EVEN = 1e-3  # difference of errors up to which copies are mixed
+_FINE, _DRAWN, _KEEN = 3.0, 1.0, 0.7  # standard deviations of blurs, in pixels
 _COARSE, _NEAR, _TONE = 4.0, 6.0, 12.0  # of wide ones
 _ALIKE = 0.15  # differences that are of tone or of detail; larger ones are of other things
 _COLOURS = 12  # of what was drawn in a hole; only what has one of them is ground
-_FITS, _OWN = 0.003, 0.7  # mean square error up to which a copy is believed; of the ground's variance, more
-_PASSES = 2  # the second borrows also from what the first has filled
+_THIN, _SPREAD = 2, 4  # pixels: up to twice the first, what has none is detail; else so is all near it
+_SAME = 0.1  # differences of source and drawing, up to which another thing was left as it was
+_FITS, _OWN = 0.002, 0.7  # mean square error up to which a copy is believed; of the ground's variance, more
+_CELL = 4  # pixels, of what wide blurs work on
 _NONE = 1e-3  # weight that is as good as none
 
 
 def borrow(source: Tensor, drawn: Tensor, matte: Tensor, covered: Tensor) -> Tensor:
     """source, drawn (B, 3, H, W) about [0, 1]; matte, covered (B, 1, H, W), how much of the source is taken
-    away, and how much of that objects cover -> drawn, each of its holes filled with what the best shifts have
-    there, in the tone of its surroundings. Where no shift fits, it stays as it is."""
-    taken, free = (matte > _TAKEN).float(), (covered.abs() < 0.05).float()
-    some = (taken * free).flatten(1).any(1)
-    if not some.any():
-        return drawn
+    away, and how much of that objects cover -> drawn, each of its holes filled with the differences that the
+    best shifts have there, joined to its surroundings. Where no shift fits, those of the softened drawing."""
+    taken, bare = (matte > _TAKEN).float(), (covered.abs() < 0.05).float()
     filled = drawn.clone()
-    for i in some.nonzero()[:, 0].tolist():
+    for i in (taken * bare).flatten(1).any(1).nonzero()[:, 0].tolist():
         one = slice(i, i + 1)
-        ground, holes = source[one].float(), _wider(taken[one], _EDGE)
-        for _ in range(_PASSES):
-            left = holes
-            for hole in _parts(holes):
-                inside = hole * free[one]
-                if inside.sum() < _LEAST:
-                    continue
-                copy, share = _filling(ground, drawn[one].float(), hole, inside, 1 - holes)
-                filled[one] = filled[one] + share * free[one] * (copy - filled[one])
-                ground, left = ground + share * (copy - ground), left * (share < 0.5)
-            holes = left
+        holes = _wider(taken[one], _EDGE)
+        for hole in _parts(holes):
+            inside = hole * bare[one]
+            if inside.sum() >= _LEAST:
+                fill, share = _filling(source[one].float(), drawn[one].float(), hole, inside, 1 - holes)
+                filled[one] = filled[one] + share * bare[one] * (fill - filled[one])
     return filled
 
 
@@ -69,37 +65,92 @@ def _filling(
     source: Tensor, drawn: Tensor, hole: Tensor, inside: Tensor, known: Tensor
 ) -> tuple[Tensor, Tensor]:
     """One picture (1, 3, H, W) and one hole; inside: where nothing covers it; known: where no hole is, each
-    (1, 1, H, W) -> the copy, and how much of a pixel it shall be."""
-    known = known * _like(source, drawn, inside)
+    (1, 1, H, W) -> the filling, and how much of a pixel it shall be."""
+    other = _other(source, drawn, inside)
+    known = known * (1 - other)
     ring = _wider(hole, _RING) * known
     shifts = _shifts(source, drawn, ring, inside, known)
     if not shifts:
         return drawn, torch.zeros_like(hole)
     moved = _moved(torch.cat([source, known], 1), shifts)
+    rows, columns = _extent(hole + ring)
+
+    def near(x: Tensor) -> Tensor:
+        return x[..., rows, columns]
+
+    fill, share = torch.zeros_like(source), torch.zeros_like(hole)
+    fill[..., rows, columns], share[..., rows, columns] = _of_copies(
+        near(moved), near(source), near(drawn), near(hole), near(inside), near(ring), near(other)
+    )
+    return fill, share
+
+
+def _of_copies(
+    moved: Tensor, source: Tensor, drawn: Tensor, hole: Tensor, inside: Tensor, ring: Tensor, other: Tensor
+) -> tuple[Tensor, Tensor]:
+    """The same of a hole's extent; moved (K, 4, H, W): the source a shift away, and where that is ground."""
     copies, seen = moved[:, :-1], moved[:, -1:]
     off = source - copies
     alike = ring * seen * (off.abs().amax(1, keepdim=True) < _ALIKE)
     copies = copies + _mean(off, alike, _smooth, _TONE)
+    cost = _cost(source, drawn, ring, inside, copies, seen)
+    detail = (source - _mean(source, ring, _blur, _FINE)).square().mean(1, keepdim=True)
+    good = cost.amin(0, keepdim=True) < _FITS + _OWN * _mean(detail, ring, _smooth, _TONE)
+    share = (-cost / _EVEN).softmax(0)
+    soft = _blur(drawn, _DRAWN)
+    start = torch.where(good, (share * copies).sum(0, keepdim=True), soft)
+    free = hole * _wider(inside, _EDGE) * (1 - _left(source, drawn, other))
+    down, across = (_differences(copies, share * seen * good, soft, dim) for dim in (2, 3))
+    return joined(torch.where(free > 0, start, source), free, ring, down, across), _blur(free, 0.5)
+
+
+def _extent(mask: Tensor) -> tuple[slice, slice]:
+    """Rows and columns that have all of a mask (1, 1, H, W), from and to multiples of `_CELL`."""
+    places = mask[0, 0].nonzero()
+    low, high = places.amin(0) // _CELL * _CELL, places.amax(0) // _CELL * _CELL + _CELL
+    return slice(int(low[0]), int(high[0])), slice(int(low[1]), int(high[1]))
+
+
+def _cost(
+    source: Tensor, drawn: Tensor, ring: Tensor, inside: Tensor, copies: Tensor, seen: Tensor
+) -> Tensor:
+    """(K, 1, H, W): mean square error of each of K copies around each pixel; more where it has nothing."""
     outer = (source - copies).square().mean(1, keepdim=True).clamp(max=1.5 * _ALIKE**2)
     inner = (_smooth(drawn, _COARSE) - _smooth(copies, _COARSE)).square().mean(1, keepdim=True)
     weight = (ring + _INSIDE * inside) * seen
     error = (ring * outer + _INSIDE * inside * inner) * seen
     whole = error.sum((1, 2, 3), keepdim=True) / weight.sum((1, 2, 3), keepdim=True).clamp(min=1)
     around = _smooth(error, _NEAR) / (_smooth(weight, _NEAR) + _NONE)
-    cost = around + _WHOLE * whole + (1 - seen)
-    copy = (copies * (-cost / _EVEN).softmax(0)).sum(0, keepdim=True)
-    detail = (source - _mean(source, ring, _blur, _FINE)).square().mean(1, keepdim=True)
-    good = cost.amin(0, keepdim=True) < _FITS + _OWN * _mean(detail, ring, _smooth, _TONE)
-    return copy, _blur(hole * good, _SEAM)
+    return around + _WHOLE * whole + (1 - seen)
 
 
-def _like(source: Tensor, drawn: Tensor, inside: Tensor) -> Tensor:
-    """(1, 1, H, W): the pixels of the source that have a colour of what was drawn inside."""
+def _differences(copies: Tensor, share: Tensor, otherwise: Tensor, dim: int) -> Tensor:
+    """What the next pixel is more than this, by the mean of copies that have both; else by `otherwise`."""
+    count = copies.shape[dim] - 1
+    one, following = share.narrow(dim, 0, count), share.narrow(dim, 1, count)
+    both = (one + following) * (one > 0) * (following > 0)
+    total = both.sum(0, keepdim=True)
+    mean = (torch.diff(copies, dim=dim) * both).sum(0, keepdim=True) / total.clamp(min=_NONE)
+    return torch.where(total > _NONE, mean, torch.diff(otherwise, dim=dim))
+
+
+def _other(source: Tensor, drawn: Tensor, inside: Tensor) -> Tensor:
+    """(1, 1, H, W): where the source has other things than ground, by their colour. What is thin, as joints
+    and grain are, is ground all the same."""
     colours = _smooth(drawn, _COARSE)[0, :, inside[0, 0] > 0]
     colours = colours[:, :: max(1, colours.shape[1] // _COLOURS)]
-    pixels = _blur(source, 1.5)[0].flatten(1)
-    away = torch.cdist(pixels.T, colours.T, p=torch.inf)
-    return (away < _ALIKE).any(1).to(inside).view_as(inside)
+    away = torch.cdist(_blur(source, _KEEN)[0].flatten(1).T, colours.T, p=torch.inf)
+    unlike = (away >= _ALIKE).all(1).to(inside).view_as(inside)
+    other = _narrower(unlike, _THIN)
+    for _ in range(_SPREAD):
+        other = _wider(other, 1) * unlike
+    return _wider(other, 1)
+
+
+def _left(source: Tensor, drawn: Tensor, other: Tensor) -> Tensor:
+    """(1, 1, H, W): where the drawing leaves another thing as it was."""
+    same = (drawn - source).abs().amax(1, keepdim=True) < _SAME
+    return _wider(_narrower(other * same, _THIN), _THIN)
 
 
 def _shifts(
@@ -158,14 +209,19 @@ def _wider(mask: Tensor, pixels: int) -> Tensor:
     return F.max_pool2d(rows, (1, 2 * pixels + 1), 1, (0, pixels))
 
 
+def _narrower(mask: Tensor, pixels: int) -> Tensor:
+    return 1 - _wider(1 - mask, pixels)
+
+
 def _mean(x: Tensor, weight: Tensor, blur: Callable[[Tensor, float], Tensor], deviation: float) -> Tensor:
     """The weighted mean around each pixel, falling to 0 where nothing weighs."""
     return blur(x * weight, deviation) / (blur(weight, deviation) + _NONE)
 
 
 def _smooth(x: Tensor, deviation: float) -> Tensor:
-    """A wide Gaussian, at a quarter of the resolution."""
-    return F.interpolate(_blur(F.avg_pool2d(x, 4), deviation / 4), scale_factor=4, mode="bilinear")
+    """A wide Gaussian, at a part of the resolution."""
+    cells = _blur(F.avg_pool2d(x, _CELL), deviation / _CELL)
+    return F.interpolate(cells, scale_factor=_CELL, mode="bilinear")
 
 
 def _blur(x: Tensor, deviation: float) -> Tensor:
