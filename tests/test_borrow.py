@@ -54,6 +54,13 @@ def test_where_no_shift_fits_what_was_drawn_stays_but_for_its_edge() -> None:
     assert torch.equal(borrow(source, drawn, everywhere, covered), drawn)
 
 
+def test_a_new_background_is_not_taken_for_a_hole() -> None:
+    ground = stripes()
+    source, drawn, matte, covered = scene(ground, HOLE)
+    drawn[..., 48:], matte[..., 48:] = ground.flip(2)[..., 48:], 1
+    assert torch.equal(borrow(source, drawn, matte, covered), drawn)
+
+
 def test_calm_ground_goes_on_without_the_outline_that_was_drawn() -> None:
     y, x = torch.meshgrid(torch.arange(128.0), torch.arange(128.0), indexing="ij")
     ground = (0.4 + 0.0015 * x + 0.001 * y).expand(1, 3, -1, -1)

@@ -19,7 +19,7 @@ from adaptedit.backbones.tiny.poisson import joined
 
 _TAKEN = 0.3  # of a pixel, from which on it is part of a hole
 _EDGE, _RING = 2, 10  # pixels around a hole: drawn anew with it; compared
-_LEAST = 100  # pixels of a hole that can show detail
+_LEAST, _MOST = 100, 0.5  # pixels of a hole that can show detail; of a picture, that are no other background
 _FARTHEST = 96  # pixels, of a shift
 _SHIFTS, _APART = 8, 5  # shifts that a hole chooses among; pixels between them, odd
 _SEEN, _COMPARED = 0.4, 0.4  # of a hole, that a shift must have something for; of hole and surroundings
@@ -48,7 +48,7 @@ def borrow(source: Tensor, drawn: Tensor, matte: Tensor, covered: Tensor) -> Ten
         holes = _wider(taken[one], _EDGE)
         for hole in _parts(holes):
             inside = hole * bare[one]
-            if inside.sum() >= _LEAST:
+            if inside.sum() >= _LEAST and hole.mean() <= _MOST:
                 fill, share = _filling(source[one].float(), drawn[one].float(), hole, inside, 1 - holes)
                 filled[one] = filled[one] + share * bare[one] * (fill - filled[one])
     return filled
