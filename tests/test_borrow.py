@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from adaptedit.backbones.tiny import borrow as module
 from adaptedit.backbones.tiny.borrow import borrow
 
 Place = tuple[slice, slice, slice, slice]
@@ -132,3 +133,13 @@ def test_what_is_borrowed_passes_gradients_on() -> None:
         filled = borrow(source.bfloat16(), drawn, matte, covered)
     filled.float().square().sum().backward()
     assert drawn.grad is not None and drawn.grad.isfinite().all() and drawn.grad[0, 0, 0, 0] != 0
+
+
+def test_what_is_kept_between_calls_does_not_come_from_autocast() -> None:
+    parts = scene(stripes())
+    filled = borrow(*parts)
+    for kept in (module._smoothing, module._gaussian):
+        kept.cache_clear()
+    with torch.autocast("cpu", torch.bfloat16):
+        borrow(*parts)
+    assert torch.equal(borrow(*parts), filled)

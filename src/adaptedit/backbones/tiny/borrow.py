@@ -9,8 +9,10 @@ pixel to pixel are joined to what lies around the hole (our choice; after exempl
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 
 import cv2
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -139,8 +141,10 @@ def _other(source: Tensor, drawn: Tensor, inside: Tensor) -> Tensor:
     and grain are, is ground all the same."""
     colours = _smooth(drawn, _COARSE)[0, :, inside[0, 0] > 0]
     colours = colours[:, :: max(1, colours.shape[1] // _COLOURS)]
-    away = torch.cdist(_blur(source, _KEEN)[0].flatten(1).T, colours.T, p=torch.inf)
-    unlike = (away >= _ALIKE).all(1).to(inside).view_as(inside)
+    pixels = _blur(source, _KEEN)[0]
+    unlike = torch.ones_like(inside)
+    for colour in colours.T:
+        unlike = unlike * ((pixels - colour[:, None, None]).abs().amax(0) >= _ALIKE)
     other = _narrower(unlike, _THIN)
     for _ in range(_SPREAD):
         other = _wider(other, 1) * unlike
@@ -205,8 +209,9 @@ def _moved(picture: Tensor, shifts: list[tuple[int, int]]) -> Tensor:
 
 
 def _wider(mask: Tensor, pixels: int) -> Tensor:
-    rows = F.max_pool2d(mask, (2 * pixels + 1, 1), 1, (pixels, 0))
-    return F.max_pool2d(rows, (1, 2 * pixels + 1), 1, (0, pixels))
+    side = 2 * pixels + 1
+    wide = cv2.dilate(mask[0, 0].cpu().numpy(), np.ones((side, side), np.uint8))
+    return torch.from_numpy(wide).to(mask)[None, None]
 
 
 def _narrower(mask: Tensor, pixels: int) -> Tensor:
@@ -220,15 +225,29 @@ def _mean(x: Tensor, weight: Tensor, blur: Callable[[Tensor, float], Tensor], de
 
 def _smooth(x: Tensor, deviation: float) -> Tensor:
     """A wide Gaussian, at a part of the resolution."""
-    cells = _blur(F.avg_pool2d(x, _CELL), deviation / _CELL)
-    return F.interpolate(cells, scale_factor=_CELL, mode="bilinear")
+    rows, columns = (_smoothing(size, deviation).to(x) for size in x.shape[-2:])
+    return rows.T @ x @ columns
 
 
 def _blur(x: Tensor, deviation: float) -> Tensor:
     """Gaussian, with the edge's values beyond the edge."""
-    reach = int(3 * deviation)
-    steps = torch.arange(-reach, reach + 1, device=x.device)
-    kernel = torch.exp(-steps.square() / (2 * deviation**2)).to(x.dtype)
-    kernel = (kernel / kernel.sum()).expand(x.shape[1], 1, 1, -1)
-    padded = F.pad(x, (reach, reach, reach, reach), mode="replicate")
-    return F.conv2d(F.conv2d(padded, kernel, groups=len(kernel)), kernel.mT, groups=len(kernel))
+    rows, columns = (_gaussian(size, deviation).to(x) for size in x.shape[-2:])
+    return rows.T @ x @ columns
+
+
+@lru_cache(maxsize=256)
+def _smoothing(size: int, deviation: float) -> Tensor:
+    """(size, size): of each pixel of a line, what all get."""
+    with torch.autocast("cpu", enabled=False):
+        cells = F.avg_pool1d(torch.eye(size)[None], _CELL) @ _gaussian(size // _CELL, deviation / _CELL)
+    return F.interpolate(cells, scale_factor=_CELL, mode="linear")[0]
+
+
+@lru_cache(maxsize=256)
+def _gaussian(size: int, deviation: float) -> Tensor:
+    """The same of `_blur`."""
+    steps = torch.arange(-int(3 * deviation), int(3 * deviation) + 1)
+    kernel = torch.exp(-steps.square() / (2 * deviation**2))
+    places = (torch.arange(size)[:, None] + steps).clamp(0, size - 1)
+    taken = torch.zeros(size, size).scatter_add(1, places, (kernel / kernel.sum()).expand(size, -1))
+    return taken.T
