@@ -125,8 +125,9 @@ class _Change:
             edited_small, reference = resize(edited_small, size), resize(reference, size)
         self.small = _pixels(edited_small)
         self.change = self.small - _pixels(reference)
-        largest = Image.fromarray(np.abs(self.change).max(axis=2).clip(0, 255).astype(np.uint8))
-        spread = largest.filter(ImageFilter.MaxFilter(5)).filter(ImageFilter.GaussianBlur(1))
+        largest = np.abs(self.change).max(axis=2).clip(0, 255).astype(np.uint8)
+        wide = Image.fromarray(cv2.dilate(largest, np.ones((5, 5), np.uint8)))
+        spread = wide.filter(ImageFilter.GaussianBlur(1))
         t = ((np.asarray(spread, np.float32) - SMALL_CHANGE) / (LARGE_CHANGE - SMALL_CHANGE)).clip(0, 1)
         self.renewed = t * t * (3 - 2 * t)
 

@@ -130,7 +130,8 @@ class Together:
     def _computed(self, asks: Sequence[Any], on_step: OnStep) -> Sequence[Any]:
         """All `Look`s or all `Crop`s, with the same settings."""
         self.on_batch(len(asks))
-        self.adapter.to(self.backbone.device)
+        if next(self.adapter.parameters()).device != self.backbone.device:  # looking is quicker than moving
+            self.adapter.to(self.backbone.device)
         return self._seen(asks) if isinstance(asks[0], Look) else self._edited(asks, on_step)
 
     def _seen(self, looks: Sequence[Look]) -> Sequence[torch.Tensor]:

@@ -142,9 +142,8 @@ def _other(source: Tensor, drawn: Tensor, inside: Tensor) -> Tensor:
     colours = _smooth(drawn, _COARSE)[0, :, inside[0, 0] > 0]
     colours = colours[:, :: max(1, colours.shape[1] // _COLOURS)]
     pixels = _blur(source, _KEEN)[0]
-    unlike = torch.ones_like(inside)
-    for colour in colours.T:
-        unlike = unlike * ((pixels - colour[:, None, None]).abs().amax(0) >= _ALIKE)
+    away = (pixels - colours.T[..., None, None]).abs().amax(1, keepdim=True)
+    unlike = (away >= _ALIKE).all(0, keepdim=True).to(inside)
     other = _narrower(unlike, _THIN)
     for _ in range(_SPREAD):
         other = _wider(other, 1) * unlike
@@ -169,29 +168,27 @@ def _shifts(
         return transformed
 
     def summed(spectra: Tensor) -> Tensor:
-        """Products conj(a) b -> at each shift d the sum over x and channels of a(x) b(x + d)."""
-        sums: Tensor = torch.fft.irfft2(spectra.sum(1), s=(size, size))[0]
+        """Products conj(a) b, (K, C, ...) -> at each shift d the sums over x and C of a(x) b(x + d)."""
+        sums: Tensor = torch.fft.irfft2(spectra.sum(1), s=(size, size))
         return sums
 
-    usable = spectrum(known)
-    squares = counted = overlap = torch.zeros((), device=source.device)
-    for weight, here, there in (
-        (ring, source, source),
-        (_INSIDE * inside, _smooth(drawn, _COARSE), _smooth(source, _COARSE)),
-    ):
-        weights = spectrum(weight).conj()
-        own = spectrum((weight * here.square()).sum(1, True)).conj() * usable
-        theirs = weights * spectrum((known * there.square()).sum(1, True))
-        both = (spectrum(weight * here).conj() * spectrum(known * there)).sum(1, True)
-        overlap = weights * usable
-        squares, counted = squares + own + theirs - 2 * both, counted + overlap
-    count, full = summed(counted), ring.sum() + _INSIDE * inside.sum()
-    possible = (summed(overlap) > _SEEN * _INSIDE * inside.sum()) & (count > _COMPARED * full)
-    error = summed(squares) / (source.shape[1] * count.clamp(min=1))
+    weight = torch.cat([ring, _INSIDE * inside])
+    here = torch.cat([source, _smooth(drawn, _COARSE)])
+    there = torch.cat([source, _smooth(source, _COARSE)])
+    of_hole = [weight, (weight * here.square()).sum(1, True), weight * here]
+    of_known = [known.expand_as(weight), (known * there.square()).sum(1, True), known * there]
+    weights, own, colours = torch.split(spectrum(torch.cat(of_hole, 1)).conj(), [1, 1, 3], 1)
+    usable, theirs, others = torch.split(spectrum(torch.cat(of_known, 1)), [1, 1, 3], 1)
+    overlap = weights * usable
+    squares = own * usable + weights * theirs - 2 * (colours * others).sum(1, True)
+    seen, count, error = summed(torch.cat([overlap[1:], overlap.sum(0, True), squares.sum(0, True)]))
+    full = ring.sum() + _INSIDE * inside.sum()
+    possible = (seen > _SEEN * _INSIDE * inside.sum()) & (count > _COMPARED * full)
+    error = error / (source.shape[1] * count.clamp(min=1))
     error = torch.where(possible, error, torch.inf)
     error[_FARTHEST : size - _FARTHEST] = torch.inf  # these would wrap around
     error[:, _FARTHEST : size - _FARTHEST] = torch.inf
-    lowest = -F.max_pool2d(-error[None, None], _APART, 1, _APART // 2)[0, 0]
+    lowest = -_wider(-error[None, None], _APART // 2)[0, 0]
     least, where = torch.where(error == lowest, error, torch.inf).flatten().topk(_SHIFTS, largest=False)
     found = where[least.isfinite()].tolist()
     return [(_signed(place // size, size), _signed(place % size, size)) for place in found]

@@ -24,8 +24,9 @@ def joined(start: Tensor, free: Tensor, fixed: Tensor, down: Tensor, across: Ten
         """Of each free pixel, what its differences say that it is more than its neighbours."""
         sums = torch.zeros_like(start)
         for dim, values in differences.items():
-            edge = torch.zeros_like(start.narrow(dim, 0, 1))
-            sums = sums - torch.diff(links[dim] * values, dim=dim, prepend=edge, append=edge)
+            linked, count = links[dim] * values, values.shape[dim]
+            sums.narrow(dim, 0, count).sub_(linked)
+            sums.narrow(dim, 1, count).add_(linked)
         return free * sums
 
     def applied(x: Tensor) -> Tensor:
