@@ -130,7 +130,7 @@ class Together:
     def _computed(self, asks: Sequence[Any], on_step: OnStep) -> Sequence[Any]:
         """All `Look`s or all `Crop`s, with the same settings."""
         self.on_batch(len(asks))
-        if next(self.adapter.parameters()).device != self.backbone.device:  # looking is quicker than moving
+        if any(p.device != self.backbone.device for p in self.adapter.parameters()):  # quicker than to move
             self.adapter.to(self.backbone.device)
         return self._seen(asks) if isinstance(asks[0], Look) else self._edited(asks, on_step)
 
