@@ -101,7 +101,7 @@ def _of_copies(
     share = (-cost / _EVEN).softmax(0)
     soft = _blur(drawn, _DRAWN)
     start = torch.where(good, (share * copies).sum(0, keepdim=True), soft)
-    free = hole * _wider(inside, _EDGE) * (1 - _left(source, drawn, other))
+    free = hole * _wider(inside, _EDGE) * (1 - _kept(source, drawn, other))
     down, across = (_differences(copies, share * seen * good, soft, dim) for dim in (2, 3))
     return joined(torch.where(free > 0, start, source), free, ring, down, across), _blur(free, 0.5)
 
@@ -150,7 +150,7 @@ def _other(source: Tensor, drawn: Tensor, inside: Tensor) -> Tensor:
     return _wider(other, 1)
 
 
-def _left(source: Tensor, drawn: Tensor, other: Tensor) -> Tensor:
+def _kept(source: Tensor, drawn: Tensor, other: Tensor) -> Tensor:
     """(1, 1, H, W): where the drawing leaves another thing as it was."""
     same = (drawn - source).abs().amax(1, keepdim=True) < _SAME
     return _wider(_narrower(other * same, _THIN), _THIN)

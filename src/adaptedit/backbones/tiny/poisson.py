@@ -32,14 +32,14 @@ def joined(start: Tensor, free: Tensor, fixed: Tensor, down: Tensor, across: Ten
     def applied(x: Tensor) -> Tensor:
         return gathered({dim: torch.diff(x, dim=dim) for dim in wanted}) + _PULL * free * x
 
-    left = gathered(wanted) + _PULL * free * start - applied(start)
-    found, way, squares = start, left, _squares(left)
+    residual = gathered(wanted) + _PULL * free * start - applied(start)
+    found, direction, squares = start, residual, _squares(residual)
     for _ in range(_STEPS):
-        curved = applied(way)
-        length = squares / (way * curved).sum((2, 3), keepdim=True).clamp(min=1e-12)
-        found, left = found + length * way, left - length * curved
-        before, squares = squares, _squares(left)
-        way = left + squares / before.clamp(min=1e-12) * way
+        curved = applied(direction)
+        length = squares / (direction * curved).sum((2, 3), keepdim=True).clamp(min=1e-12)
+        found, residual = found + length * direction, residual - length * curved
+        before, squares = squares, _squares(residual)
+        direction = residual + squares / before.clamp(min=1e-12) * direction
     return found
 
 
