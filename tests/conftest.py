@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from adaptedit.backbones.base import Edited, OnStep, PromptStates, tokens_inside
 from adaptedit.backbones.denoise import denoise, follow_source_outside
 from adaptedit.editing.pipeline import AdaptEditPipeline
-from adaptedit.pixels import to_pil, to_tensor
+from adaptedit.pictures.tensors import to_pil, to_tensor
 from adaptedit.region import Region, Size
 from matrix_report import pytest_addoption, pytest_collection_modifyitems, pytest_terminal_summary
 

@@ -13,10 +13,10 @@ import pytest
 from PIL import Image
 from pytest import Subtests
 
-from adaptedit.editing.depth import Image16
-from adaptedit.editing.images import Picture, save
 from adaptedit.editing.pipeline import AdaptEditPipeline
 from adaptedit.errors import AdaptEditError
+from adaptedit.pictures.image16 import Image16
+from adaptedit.pictures.picture import Picture, save
 from adaptedit.region import Region
 
 

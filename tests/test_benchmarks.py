@@ -24,7 +24,7 @@ from adaptedit.evaluation.benchmarks import (
     options,
     synthetic,
 )
-from adaptedit.files import read_image
+from adaptedit.pictures.read import read_image
 from hub_parquet import IMAGE, write
 
 

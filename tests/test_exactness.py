@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from adaptedit.editing.depth import Image16
-from adaptedit.editing.images import Source
 from adaptedit.editing.pipeline import AdaptEditPipeline, feather_of
+from adaptedit.pictures.image16 import Image16
+from adaptedit.pictures.picture import Source
 from adaptedit.region import Region
 from conftest import FakeAdapter, FakeBackbone
 

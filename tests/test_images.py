@@ -9,9 +9,9 @@ import pytest
 import torch
 from PIL import Image
 
-from adaptedit.editing.images import Picture, save
 from adaptedit.errors import AdaptEditError
-from adaptedit.pixels import to_pil, to_tensor
+from adaptedit.pictures.picture import Picture, save
+from adaptedit.pictures.tensors import to_pil, to_tensor
 
 
 def noise(*shape: int, seed: int = 0) -> np.ndarray:

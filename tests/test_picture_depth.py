@@ -14,11 +14,11 @@ import pytest
 from PIL import Image
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
-from adaptedit.editing.depth import Image16, as_8bit
-from adaptedit.editing.images import Picture, save
 from adaptedit.editing.sheet import sheet
 from adaptedit.errors import AdaptEditError
-from adaptedit.files import read_image
+from adaptedit.pictures.image16 import Image16, as_8bit
+from adaptedit.pictures.picture import Picture, save
+from adaptedit.pictures.read import read_image
 from adaptedit.region import Region
 
 SHAPES = {"I;16": (7, 5), "LA;16": (7, 5, 2), "RGB;16": (7, 5, 3), "RGBA;16": (7, 5, 4)}

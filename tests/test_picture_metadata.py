@@ -11,9 +11,9 @@ from PIL import Image
 from PIL.ExifTags import IFD, Base
 from PIL.JpegImagePlugin import JpegImageFile, get_sampling
 
-from adaptedit.editing.depth import Image16
-from adaptedit.editing.images import Picture, save
 from adaptedit.editing.pipeline import AdaptEditPipeline
+from adaptedit.pictures.image16 import Image16
+from adaptedit.pictures.picture import Picture, save
 from adaptedit.region import Region
 
 SECRET = b"the removed object"

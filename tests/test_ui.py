@@ -13,16 +13,16 @@ import pytest
 from PIL import Image
 from torch import Tensor
 
-from adaptedit.editing.depth import Image16
 from adaptedit.editing.pipeline import AdaptEditPipeline
 from adaptedit.errors import AdaptEditError
-from adaptedit.files import read_image
 from adaptedit.interfaces.ui import actions, downloads, show
 from adaptedit.interfaces.ui.actions import View
 from adaptedit.interfaces.ui.models import Models
 from adaptedit.interfaces.ui.session import MOST_EDITS, Session
 from adaptedit.interfaces.ui.settings import Settings
 from adaptedit.interfaces.ui.work import Progress
+from adaptedit.pictures.image16 import Image16
+from adaptedit.pictures.read import read_image
 from adaptedit.region import Region
 from conftest import FakeAdapter, FakeBackbone
 from test_ui_canvas import layer
@@ -286,7 +286,7 @@ def test_a_result_is_downloaded_in_the_format_it_came_in(
 def test_downloads_are_whole_and_leave_nothing_behind(tmp_path: Path, models: Models) -> None:
     deep = np.random.default_rng(2).integers(0, 65536, (64, 96, 3), dtype=np.uint16)
     source = tmp_path / "deep.png"
-    from adaptedit.editing.images import Picture, save
+    from adaptedit.pictures.picture import Picture, save
 
     save(Image16(deep), source)
     now = edit(Session.open(source), models).session

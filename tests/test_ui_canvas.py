@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from adaptedit.editing.images import Picture
 from adaptedit.errors import AdaptEditError
 from adaptedit.interfaces.ui import previews, show
 from adaptedit.interfaces.ui.canvas import PNG_URL, Canvas, shown_size
 from adaptedit.interfaces.ui.settings import Settings
+from adaptedit.pictures.picture import Picture
 from adaptedit.region import Region
 
 SIZE = (96, 64)

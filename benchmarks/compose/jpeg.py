@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 
 from adaptedit import save
-from adaptedit.editing.images import Picture
+from adaptedit.pictures.picture import Picture
 
 HERE = Path(__file__).parent
 EXAMPLES = HERE.parents[1] / "examples"

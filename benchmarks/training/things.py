@@ -18,7 +18,7 @@ from adaptedit.backbones.tiny.backbone import load_objects
 from adaptedit.backbones.tiny.objects import Objects
 from adaptedit.data.synthetic import SyntheticPairs
 from adaptedit.data.things import Things
-from adaptedit.pixels import to_pil
+from adaptedit.pictures.tensors import to_pil
 from adaptedit.training.objects import load_codes
 
 COLUMNS, ROWS, ZOOM = 10, 3, 2

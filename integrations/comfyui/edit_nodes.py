@@ -173,8 +173,8 @@ class AdaptEdit:
         context: float,
         mask: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
-        from adaptedit.editing.depth import as_8bit
         from adaptedit.editing.job import EditJob
+        from adaptedit.pictures.image16 import as_8bit
 
         pictures = tensors.pictures(image)
         given = [None] * len(pictures) if mask is None else tensors.regions(mask, len(pictures))

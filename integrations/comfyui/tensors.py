@@ -17,12 +17,12 @@ from adaptedit.errors import AdaptEditError
 from adaptedit.region import Region
 
 if TYPE_CHECKING:
-    from adaptedit.editing.images import Picture
+    from adaptedit.pictures.picture import Picture
 
 
 def pictures(image: Tensor) -> list[Picture]:
     """One picture of 8 bits a batch entry, rounded and clipped. AdaptEditError for another shape, and NaN."""
-    from adaptedit.editing.images import Picture
+    from adaptedit.pictures.picture import Picture
 
     if image.ndim != 4 or image.shape[3] not in (3, 4) or image.numel() == 0:
         raise AdaptEditError(f"an IMAGE is (B, H, W, 3 or 4) and not empty, got {tuple(image.shape)}")

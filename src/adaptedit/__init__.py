@@ -10,10 +10,10 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from .adapter.config import AdapterConfig
     from .adapter.model import AdaptEditAdapter
-    from .editing.depth import Image16
-    from .editing.images import save
     from .editing.pipeline import AdaptEditPipeline, EditOutput
     from .errors import AdaptEditError, GlobalEdit, NoLocalRegion, RegionNotFound
+    from .pictures.image16 import Image16
+    from .pictures.picture import save
     from .region import Region
 
 __all__ = [
@@ -38,11 +38,11 @@ _HOME = {
     "AdapterConfig": ".adapter.config",
     "EditOutput": ".editing.pipeline",
     "GlobalEdit": ".errors",
-    "Image16": ".editing.depth",
+    "Image16": ".pictures.image16",
     "NoLocalRegion": ".errors",
     "Region": ".region",
     "RegionNotFound": ".errors",
-    "save": ".editing.images",
+    "save": ".pictures.picture",
 }
 
 

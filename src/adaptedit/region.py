@@ -13,8 +13,9 @@ from PIL import Image, ImageChops, ImageFilter
 from torch import Tensor
 
 from adaptedit.errors import AdaptEditError
-from adaptedit.files import read_image, write_atomically
+from adaptedit.files import write_atomically
 from adaptedit.morphology import Mask, Pixels, area_pool, connected_components, disc_maximum
+from adaptedit.pictures.read import read_image
 
 Box = tuple[int, int, int, int]  # left, top, right, bottom; right and bottom exclusive, as in PIL
 Size = tuple[int, int]  # width, height, as in PIL

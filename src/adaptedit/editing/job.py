@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from adaptedit.editing.controls import Point, adjust, places
 from adaptedit.editing.crops import CONTEXT
-from adaptedit.editing.images import Picture
 from adaptedit.errors import AdaptEditError
+from adaptedit.pictures.picture import Picture
 from adaptedit.region import Box, Region
 
 if TYPE_CHECKING:

@@ -20,11 +20,11 @@ from adaptedit.editing import load
 from adaptedit.editing.candidates import candidates
 from adaptedit.editing.compose import exact_alpha, resize
 from adaptedit.editing.crops import CONTEXT, INVISIBLE
-from adaptedit.editing.depth import Image16
-from adaptedit.editing.images import Picture, Source
 from adaptedit.editing.refine import refine
 from adaptedit.editing.together import Asking, Look, Together, run
 from adaptedit.errors import AdaptEditError, GlobalEdit, RegionNotFound
+from adaptedit.pictures.image16 import Image16
+from adaptedit.pictures.picture import Picture, Source
 from adaptedit.region import Region
 
 Preserve = Literal["exact", "latent", "soft"]

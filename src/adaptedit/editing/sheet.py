@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from PIL import Image, ImageDraw, ImageFont
 
-from adaptedit.editing.depth import Image16, as_8bit
+from adaptedit.pictures.image16 import Image16, as_8bit
 from adaptedit.region import Region
 
 PAPER = (250, 250, 248)

@@ -17,7 +17,7 @@ from PIL import Image
 
 from adaptedit.adapter.model import AdaptEditAdapter
 from adaptedit.backbones.base import Backbone, Edited, OnStep
-from adaptedit.pixels import to_tensor
+from adaptedit.pictures.tensors import to_tensor
 from adaptedit.region import Region
 
 

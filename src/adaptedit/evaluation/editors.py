@@ -12,11 +12,11 @@ from typing import Any, TypeAlias
 import numpy as np
 from PIL import Image
 
-from adaptedit.editing.depth import as_8bit
 from adaptedit.editing.pipeline import AdaptEditPipeline, Preserve
 from adaptedit.errors import AdaptEditError, GlobalEdit, NoLocalRegion
 from adaptedit.evaluation.sample import Sample
-from adaptedit.files import read_image
+from adaptedit.pictures.image16 import as_8bit
+from adaptedit.pictures.read import read_image
 from adaptedit.region import Region
 
 

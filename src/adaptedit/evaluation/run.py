@@ -21,7 +21,8 @@ from adaptedit.errors import AdaptEditError
 from adaptedit.evaluation.editors import Edit, Editor
 from adaptedit.evaluation.lines import append, merged, read
 from adaptedit.evaluation.sample import Benchmark, Sample
-from adaptedit.files import read_image, write_atomically
+from adaptedit.files import write_atomically
+from adaptedit.pictures.read import read_image
 from adaptedit.region import Region
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from adaptedit.errors import AdaptEditError
 from adaptedit.evaluation.metrics.region_scores import best_threshold
-from adaptedit.files import read_image
+from adaptedit.pictures.read import read_image
 from adaptedit.region import Region
 
 

@@ -17,10 +17,10 @@ from PIL import Image
 
 from adaptedit.adapter.model import AdaptEditAdapter
 from adaptedit.backbones.diffusers.editors import EDITORS
-from adaptedit.editing.depth import as_8bit
-from adaptedit.editing.images import Picture
 from adaptedit.editing.pipeline import AdaptEditPipeline
 from adaptedit.errors import AdaptEditError
+from adaptedit.pictures.image16 import as_8bit
+from adaptedit.pictures.picture import Picture
 from adaptedit.region import Region
 
 if TYPE_CHECKING:

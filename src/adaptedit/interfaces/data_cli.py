@@ -48,7 +48,7 @@ def preview(
 
     from adaptedit.data.preview import contact_sheet
     from adaptedit.data.synthetic import SyntheticPairs
-    from adaptedit.editing.images import save
+    from adaptedit.pictures.picture import save
 
     if not out.parent.is_dir():
         raise AdaptEditError(f"{out}: the folder {out.parent} does not exist; create it first")
@@ -89,7 +89,7 @@ def render_preview(
     from adaptedit.data.preview import contact_sheet
     from adaptedit.data.render.sessions import Sessions
     from adaptedit.data.schema import EditSample
-    from adaptedit.editing.images import save
+    from adaptedit.pictures.picture import save
 
     if not out.parent.is_dir():
         raise AdaptEditError(f"{out}: the folder {out.parent} does not exist; create it first")

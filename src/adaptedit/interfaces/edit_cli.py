@@ -154,8 +154,8 @@ def edit(
 
         stage(f"loading {backbone}")
         pipe = load_pipeline(backbone, adapter)
-        from adaptedit.editing.images import save
         from adaptedit.editing.sheet import sheet as draw_sheet
+        from adaptedit.pictures.picture import save
 
         stage("finding the region")
         chosen = job.find(pipe)
@@ -208,7 +208,7 @@ def region(
 
         stage(f"loading {backbone}")
         pipe = load_pipeline(backbone, adapter)
-        from adaptedit.editing.images import save
+        from adaptedit.pictures.picture import save
 
         stage("finding the region")
         found = job.find(pipe)
@@ -231,8 +231,8 @@ def _job(
     """What the options say, with the files read."""
     if not instruction.strip():
         raise AdaptEditError('the instruction is empty; say what to do, such as "remove the apple"')
-    from adaptedit.editing.images import Picture
     from adaptedit.editing.job import EditJob
+    from adaptedit.pictures.picture import Picture
 
     picture = Picture.open(image)
     return EditJob(
@@ -262,7 +262,7 @@ def _about(region: Region) -> list[str]:
 
 
 def load_region(path: Path, polarity: Polarity, size: tuple[int, int]) -> Region:
-    from adaptedit.files import read_image
+    from adaptedit.pictures.read import read_image
     from adaptedit.region import Region
 
     mask = read_image(path)
@@ -279,7 +279,7 @@ def load_region(path: Path, polarity: Polarity, size: tuple[int, int]) -> Region
 
 def _check_outputs(pictures: list[Path | None], masks: list[Path | None]) -> None:
     """Refuses now what could not be written after minutes of work."""
-    from adaptedit.editing.images import FORMATS
+    from adaptedit.pictures.picture import FORMATS
 
     paths = [path for path in (*pictures, *masks) if path]
     for path in paths:

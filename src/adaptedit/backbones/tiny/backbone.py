@@ -25,7 +25,7 @@ from adaptedit.backbones.tiny.objects import FRAME, ObjectConfig, ObjectDecoder,
 from adaptedit.backbones.tiny.text import TextEncoder
 from adaptedit.errors import AdaptEditError
 from adaptedit.files import write_atomically
-from adaptedit.pixels import to_pil, to_tensor
+from adaptedit.pictures.tensors import to_pil, to_tensor
 from adaptedit.region import Region, Size
 
 WEIGHTS = Path(__file__).parents[2] / "weights" / "tiny"

@@ -18,7 +18,7 @@ from PIL import Image, UnidentifiedImageError
 from adaptedit.data.schema import GRID, UNKNOWN, EditSample, Labels
 from adaptedit.errors import AdaptEditError
 from adaptedit.extras import needed
-from adaptedit.files import upright
+from adaptedit.pictures.read import upright
 
 COLUMNS = ("source_img", "mask_img", "target_img", "instruction", "kind", "noun", "noun_labels")
 _KEEP_THINGS = ("recolour", "material", "background", "style", "global")  # what is there stays what it is

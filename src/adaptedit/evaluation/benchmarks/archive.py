@@ -12,7 +12,7 @@ from PIL import Image, UnidentifiedImageError
 
 from adaptedit.errors import AdaptEditError
 from adaptedit.extras import needed
-from adaptedit.files import read_image, upright
+from adaptedit.pictures.read import read_image, upright
 
 
 class Archive:

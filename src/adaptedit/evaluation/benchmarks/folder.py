@@ -19,10 +19,10 @@ from typing import Any
 
 from PIL import Image
 
-from adaptedit.editing.images import Picture
 from adaptedit.errors import AdaptEditError
 from adaptedit.evaluation.sample import Sample
-from adaptedit.files import read_image
+from adaptedit.pictures.picture import Picture
+from adaptedit.pictures.read import read_image
 from adaptedit.region import Region, Size
 
 # What of a mask is edited: white or black pixels, or transparent ones.

@@ -10,7 +10,7 @@ from PIL import Image, UnidentifiedImageError
 
 from adaptedit.errors import AdaptEditError
 from adaptedit.extras import needed
-from adaptedit.files import upright
+from adaptedit.pictures.read import upright
 
 Row = dict[str, Any]
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from adaptedit.evaluation.metrics.views import fitted
 from adaptedit.evaluation.sample import Sample
-from adaptedit.pixels import to_tensor
+from adaptedit.pictures.tensors import to_tensor
 from adaptedit.region import Region
 
 

@@ -9,7 +9,7 @@ from torch import Tensor
 from adaptedit.evaluation.metrics.models import load
 from adaptedit.evaluation.metrics.views import IMAGENET_MEAN, IMAGENET_STD, fitted
 from adaptedit.evaluation.sample import Sample
-from adaptedit.pixels import to_tensor
+from adaptedit.pictures.tensors import to_tensor
 from adaptedit.region import Region, Size
 
 

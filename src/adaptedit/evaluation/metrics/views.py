@@ -6,7 +6,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from adaptedit.pixels import to_tensor
+from adaptedit.pictures.tensors import to_tensor
 from adaptedit.region import Size
 
 Triple = tuple[float, float, float]

@@ -13,7 +13,7 @@ from PIL import Image
 
 from adaptedit.evaluation.report.columns import better
 from adaptedit.evaluation.report.summary import Summary
-from adaptedit.files import read_image
+from adaptedit.pictures.read import read_image
 from adaptedit.region import TINT
 
 LONGEST = 224  # pixels

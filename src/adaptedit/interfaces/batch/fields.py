@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import PurePosixPath
 from typing import Any
 
-from adaptedit.editing.saving import FORMATS
+from adaptedit.pictures.save import FORMATS
 
 Fields = dict[str, Any]
 

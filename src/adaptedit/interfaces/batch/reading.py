@@ -7,10 +7,10 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from adaptedit.editing.saving import FORMATS
 from adaptedit.errors import AdaptEditError
 from adaptedit.interfaces.batch.fields import KNOWN, Fields, problems
 from adaptedit.interfaces.batch.records import Record
+from adaptedit.pictures.save import FORMATS
 
 METADATA = "metadata.jsonl"
 

@@ -69,9 +69,9 @@ class Record:
 
     def job(self) -> EditJob:
         """With the files read. Raises AdaptEditError if they cannot be, or do not fit together."""
-        from adaptedit.editing.images import Picture
         from adaptedit.editing.job import EditJob
         from adaptedit.interfaces.edit_cli import load_region
+        from adaptedit.pictures.picture import Picture
 
         fields = self.fields
         picture = Picture.open(self.root / fields["image"])

@@ -11,11 +11,11 @@ from typing import Literal
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from adaptedit.editing.depth import Image16
-from adaptedit.editing.images import Picture, save
-from adaptedit.editing.saving import WITH_16_BITS, WITHOUT_ALPHA
 from adaptedit.errors import AdaptEditError
 from adaptedit.interfaces.serve.problems import Problem
+from adaptedit.pictures.image16 import Image16
+from adaptedit.pictures.picture import Picture, save
+from adaptedit.pictures.save import WITH_16_BITS, WITHOUT_ALPHA
 from adaptedit.region import Region, Size
 
 OutputFormat = Literal["png", "jpeg", "webp"]

@@ -10,8 +10,6 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
-from adaptedit.editing.depth import as_8bit
-from adaptedit.editing.images import Picture
 from adaptedit.editing.job import EditJob
 from adaptedit.errors import AdaptEditError, GlobalEdit
 from adaptedit.interfaces.ui.canvas import UNSEEN, Canvas
@@ -19,6 +17,8 @@ from adaptedit.interfaces.ui.models import Models
 from adaptedit.interfaces.ui.session import Edit, Session
 from adaptedit.interfaces.ui.settings import Settings
 from adaptedit.interfaces.ui.work import Cancelled, Done, Progress, Tell, watch
+from adaptedit.pictures.image16 import as_8bit
+from adaptedit.pictures.picture import Picture
 from adaptedit.region import Region
 
 if TYPE_CHECKING:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from adaptedit.editing.depth import Image16
-from adaptedit.editing.saving import FORMATS, WITH_16_BITS, WITHOUT_ALPHA, save
 from adaptedit.errors import AdaptEditError
 from adaptedit.interfaces.ui.session import Session
+from adaptedit.pictures.image16 import Image16
+from adaptedit.pictures.save import FORMATS, WITH_16_BITS, WITHOUT_ALPHA, save
 
 Kind = Literal["picture", "png", "mask"]
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from adaptedit.editing.images import Picture
 from adaptedit.interfaces.ui import previews
+from adaptedit.pictures.picture import Picture
 
 HERE = Path(__file__).parent
 FOLDERS = (HERE / "examples", HERE.parents[3] / "examples")  # in a wheel, in a checkout

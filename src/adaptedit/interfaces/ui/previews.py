@@ -7,9 +7,9 @@ import io
 
 from PIL import Image
 
-from adaptedit.editing.depth import as_8bit
-from adaptedit.editing.images import Picture
 from adaptedit.interfaces.ui.canvas import shown_size
+from adaptedit.pictures.image16 import as_8bit
+from adaptedit.pictures.picture import Picture
 from adaptedit.region import Size
 
 SMALL = 512 * 512  # pixels up to which a preview is lossless

@@ -9,10 +9,10 @@ from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from adaptedit.editing.images import Picture
 from adaptedit.errors import AdaptEditError
 from adaptedit.interfaces.ui.canvas import Canvas
 from adaptedit.interfaces.ui.previews import thumbnail
+from adaptedit.pictures.picture import Picture
 from adaptedit.region import Region
 
 MOST_EDITS = 20  # kept in a history; each holds whole pictures (our choice)

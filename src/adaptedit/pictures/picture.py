@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from adaptedit.editing import metadata
-from adaptedit.editing.depth import Image16, as_8bit, decode, undecoded
-from adaptedit.editing.saving import FORMATS, save
 from adaptedit.errors import AdaptEditError
-from adaptedit.files import opened, upright
+from adaptedit.pictures import metadata
+from adaptedit.pictures.image16 import Image16, as_8bit, decode, undecoded
+from adaptedit.pictures.read import opened, upright
+from adaptedit.pictures.save import FORMATS, save
 
 __all__ = ["FORMATS", "MODES", "Picture", "Source", "save"]
 

@@ -14,7 +14,7 @@ from PIL import Image, ImageFile
 from PIL.ExifTags import Base
 
 from adaptedit.errors import AdaptEditError
-from adaptedit.files import orientation
+from adaptedit.pictures.read import orientation
 
 Samples = NDArray[np.uint16]
 
@@ -82,8 +82,8 @@ class Image16:
         return Image16(samples, dict(self.info))
 
     def save(self, path: str | Path) -> None:
-        """As `editing.images.save`: PNG or TIFF."""
-        from adaptedit.editing.saving import save  # which knows this class
+        """As `adaptedit.pictures.save`: PNG or TIFF."""
+        from adaptedit.pictures.save import save  # which knows this class
 
         save(self, path)
 

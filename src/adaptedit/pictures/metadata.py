@@ -14,7 +14,7 @@ from PIL import Image
 from PIL.ExifTags import IFD, Base
 from PIL.JpegImagePlugin import JpegImageFile, get_sampling
 
-from adaptedit.files import orientation
+from adaptedit.pictures.read import orientation
 
 TURNED = (5, 6, 7, 8)  # the EXIF orientations that swap width and height
 FULL_CHROMA, ONLY_ACROSS = 0, 1  # PIL's numbers for 4:4:4 and 4:2:2

@@ -14,10 +14,10 @@ from PIL import Image
 from PIL.ExifTags import Base
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
-from adaptedit.editing.depth import Image16, channels
-from adaptedit.editing.metadata import directories
 from adaptedit.errors import AdaptEditError
 from adaptedit.files import write_atomically
+from adaptedit.pictures.image16 import Image16, channels
+from adaptedit.pictures.metadata import directories
 
 # Per extension: the format's name in PIL, and the options for it.
 FORMATS: dict[str, tuple[str, dict[str, Any]]] = {
