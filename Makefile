@@ -8,7 +8,7 @@ INSTALLED := $(VENV)/.installed
 
 edit: $(INSTALLED)
 	@mkdir -p out
-	$(BIN)/adaptedit edit examples/desk.png "remove the apple" -o out/desk-edited.png --sheet out/desk-sheet.png
+	$(BIN)/adaptedit edit examples/desk.png "remove the apple" -o out/desk-edited.png --sheet out/desk-sheet.png --overwrite
 
 test: $(INSTALLED)
 	$(BIN)/ruff check .

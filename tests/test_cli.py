@@ -111,7 +111,7 @@ def test_the_region_can_be_changed_on_the_way(desk: Path, tmp_path: Path) -> Non
         "inverted": ("--invert",),
         "grown": ("--grow", "6"),
     }.items():
-        assert run("region", desk, "x", "-o", mask, *options).exit_code == 0
+        assert run("region", desk, "x", "-o", mask, "--overwrite", *options).exit_code == 0
         region = Region.load(mask)
         found[name] = [bool(region.mask[y, x] > 0.5) for x, y in ((40, 35), (50, 35), (100, 70), (62, 35))]
     assert found == {

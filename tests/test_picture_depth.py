@@ -17,8 +17,9 @@ from PIL.TiffImagePlugin import ImageFileDirectory_v2
 from adaptedit.editing.sheet import sheet
 from adaptedit.errors import AdaptEditError
 from adaptedit.pictures.image16 import Image16, as_8bit
-from adaptedit.pictures.picture import Picture, save
+from adaptedit.pictures.picture import Picture
 from adaptedit.pictures.read import read_image
+from adaptedit.pictures.save import save
 from adaptedit.region import Region
 
 SHAPES = {"I;16": (7, 5), "LA;16": (7, 5, 2), "RGB;16": (7, 5, 3), "RGBA;16": (7, 5, 4)}
@@ -72,7 +73,7 @@ def test_every_sample_comes_back_from_a_file(mode: str, suffix: str, tmp_path: P
     result = picture.restore(picture.rgb)
     assert (picture.mode, picture.size, picture.rgb.mode) == (mode, (5, 7), "RGB")
     assert isinstance(result, Image16) and np.array_equal(result, samples)
-    result.save(tmp_path / f"out{suffix}")
+    save(result, tmp_path / f"out{suffix}")
     assert np.array_equal(reopened(tmp_path / f"out{suffix}"), samples)
     seen = np.asarray(read_image(tmp_path / f"out{suffix}"))  # by PIL, in RGBA for LA
     seen = seen[..., [0, 3]] if mode == "LA;16" else seen

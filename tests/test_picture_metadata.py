@@ -13,7 +13,8 @@ from PIL.JpegImagePlugin import JpegImageFile, get_sampling
 
 from adaptedit.editing.pipeline import AdaptEditPipeline
 from adaptedit.pictures.image16 import Image16
-from adaptedit.pictures.picture import Picture, save
+from adaptedit.pictures.picture import Picture
+from adaptedit.pictures.save import save
 from adaptedit.region import Region
 
 SECRET = b"the removed object"

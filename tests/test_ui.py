@@ -286,7 +286,8 @@ def test_a_result_is_downloaded_in_the_format_it_came_in(
 def test_downloads_are_whole_and_leave_nothing_behind(tmp_path: Path, models: Models) -> None:
     deep = np.random.default_rng(2).integers(0, 65536, (64, 96, 3), dtype=np.uint16)
     source = tmp_path / "deep.png"
-    from adaptedit.pictures.picture import Picture, save
+    from adaptedit.pictures.picture import Picture
+    from adaptedit.pictures.save import save
 
     save(Image16(deep), source)
     now = edit(Session.open(source), models).session

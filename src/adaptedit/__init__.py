@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from .editing.pipeline import AdaptEditPipeline, EditOutput
     from .errors import AdaptEditError, GlobalEdit, NoLocalRegion, RegionNotFound
     from .pictures.image16 import Image16
-    from .pictures.picture import save
+    from .pictures.save import save
     from .region import Region
 
 __all__ = [
@@ -42,7 +42,7 @@ _HOME = {
     "NoLocalRegion": ".errors",
     "Region": ".region",
     "RegionNotFound": ".errors",
-    "save": ".pictures.picture",
+    "save": ".pictures.save",
 }
 
 

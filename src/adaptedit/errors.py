@@ -24,3 +24,10 @@ class RegionNotFound(NoLocalRegion):
 
 class GlobalEdit(NoLocalRegion):
     """The instruction means the whole picture."""
+
+
+def quoted(text: object, most: int = 60) -> str:
+    """What a user gave, for an error message: in quotes, on one line, cut after `most` characters."""
+    whole = text if isinstance(text, str) else repr(text)
+    short = whole if len(whole) <= most else f"{whole[:most]}..."
+    return repr(short) if isinstance(text, str) else short

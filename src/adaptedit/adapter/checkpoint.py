@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import secrets
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +12,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from ..errors import AdaptEditError
-from ..files import write_atomically
+from ..files import replacing, write_atomically
 from .config import AdapterConfig
 
 FORMAT = 1
@@ -26,12 +24,8 @@ def save_checkpoint(
 ) -> None:
     directory.mkdir(parents=True, exist_ok=True)
     weights = {name: weight.detach().to(dtype=dtype).contiguous() for name, weight in weights.items()}
-    temporary = directory / f".{secrets.token_hex(8)}.tmp"
-    try:
+    with replacing(directory / WEIGHTS_FILE) as temporary:
         save_file(weights, temporary, metadata={"format": "pt"})
-        os.replace(temporary, directory / WEIGHTS_FILE)
-    finally:
-        temporary.unlink(missing_ok=True)
     text = json.dumps({"format": FORMAT, **config.to_dict()}, indent=2)
     write_atomically(directory / CONFIG_FILE, f"{text}\n".encode())
 

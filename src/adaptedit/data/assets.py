@@ -6,7 +6,6 @@ Objects: `@lobehub/fluent-emoji-3d` from npm (Microsoft Fluent emoji, MIT). Text
 
 from __future__ import annotations
 
-import io
 import os
 import shutil
 import subprocess
@@ -22,6 +21,7 @@ from PIL import Image
 
 from adaptedit.data.nouns import HELD_OUT, TRAIN
 from adaptedit.errors import AdaptEditError
+from adaptedit.pictures.read import read_image
 
 EMOJI_PACKAGE = "@lobehub/fluent-emoji-3d@1.1.0"
 TEXTURE_PACKAGE = "miniworld==2.1.0"
@@ -110,7 +110,7 @@ def _objects(archive: Path) -> dict[str, npt.NDArray[np.uint8]]:
     with tarfile.open(archive) as tar:
         for member in tar:
             if member.name in wanted and (file := tar.extractfile(member)) is not None:
-                picture = Image.open(io.BytesIO(file.read())).convert("RGBA")
+                picture = read_image(file.read(), member.name).convert("RGBA")
                 picture = picture.crop(picture.getchannel("A").point(lambda a: 255 * (a > 8)).getbbox())
                 picture.thumbnail((SPRITE_SIZE, SPRITE_SIZE), Image.Resampling.LANCZOS)
                 objects[wanted[member.name]] = np.asarray(picture)
@@ -123,7 +123,7 @@ def _textures(wheel: Path) -> dict[str, npt.NDArray[np.uint8]]:
     textures = {}
     with zipfile.ZipFile(wheel) as archive:
         for name in TRAIN_TEXTURES + HELD_OUT_TEXTURES:
-            picture = Image.open(io.BytesIO(archive.read(f"miniworld/textures/{name}.png"))).convert("RGB")
+            picture = read_image(archive.read(f"miniworld/textures/{name}.png"), name).convert("RGB")
             textures[name] = np.asarray(
                 picture.resize((TEXTURE_SIZE, TEXTURE_SIZE), Image.Resampling.LANCZOS)
             )

@@ -22,7 +22,7 @@ from adaptedit.editing.compose import exact_alpha, resize
 from adaptedit.editing.crops import CONTEXT, INVISIBLE
 from adaptedit.editing.refine import refine
 from adaptedit.editing.together import Asking, Look, Together, run
-from adaptedit.errors import AdaptEditError, GlobalEdit, RegionNotFound
+from adaptedit.errors import AdaptEditError, GlobalEdit, RegionNotFound, quoted
 from adaptedit.pictures.image16 import Image16
 from adaptedit.pictures.picture import Picture, Source
 from adaptedit.region import Region
@@ -115,13 +115,13 @@ class AdaptEditPipeline:
         share = float((probability >= threshold).float().mean())
         if share < SMALLEST_SHARE:
             raise RegionNotFound(
-                f"found nothing in the picture for {prompt!r} (best match {probability.max():.0%}); "
+                f"found nothing in the picture for {quoted(prompt)} (best match {probability.max():.0%}); "
                 "name the object and its place in other words, or draw the region"
             )
         if share > GLOBAL_SHARE:
             raise GlobalEdit(
-                f"{prompt!r} seems to mean the whole picture ({share:.0%} of it), which is no local edit; "
-                "name one thing in it, or give the whole picture as the region"
+                f"{quoted(prompt)} seems to mean the whole picture ({share:.0%} of it), which is no local "
+                "edit; name one thing in it, or give the whole picture as the region"
             )
         at_half = probability ** (math.log(0.5) / math.log(threshold))
         return refine(Region.from_array(at_half.numpy()).resize(picture.size), picture.rgb, working)

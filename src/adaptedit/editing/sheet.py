@@ -11,16 +11,18 @@ PAPER = (250, 250, 248)
 INK = (60, 60, 64)
 FRAME = (214, 214, 210)
 MIN_HEIGHT, MAX_HEIGHT = 256, 512
+MAX_WIDTH = 2048  # of a panel; only a picture that is far wider than high would need more
 
 
 def sheet(source: Image.Image | Image16, region: Region, result: Image.Image | Image16) -> Image.Image:
     """Labelled panels side by side, RGB; all three arguments have the same size.
 
-    Panels are scaled to one common height between 256 and 512 pixels (our choice).
+    Panels are scaled to one common height between 256 and 512 pixels, or to a width of 2048 (our choice).
     """
     width, height = source.size
     panel_height = min(max(height, MIN_HEIGHT), MAX_HEIGHT)
-    panel = (max(1, round(width * panel_height / height)), panel_height)
+    scale = min(panel_height / height, MAX_WIDTH / width)
+    panel = (max(1, round(width * scale)), max(1, round(height * scale)))
     source_rgb = _on_paper(source)
     pictures = {"source": source_rgb, "region": region.overlay(source_rgb), "result": _on_paper(result)}
 
@@ -28,7 +30,7 @@ def sheet(source: Image.Image | Image16, region: Region, result: Image.Image | I
     margin, gap, label_height = panel_height // 16, panel_height // 24, font_size * 2
     canvas = Image.new(
         "RGB",
-        (2 * margin + 3 * panel[0] + 2 * gap, 2 * margin + label_height + panel_height),
+        (2 * margin + 3 * panel[0] + 2 * gap, 2 * margin + label_height + panel[1]),
         PAPER,
     )
     draw = ImageDraw.Draw(canvas)

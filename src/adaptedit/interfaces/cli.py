@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import io
+import sys
 from typing import Annotated
 
 import typer
@@ -41,6 +43,9 @@ app.add_typer(data_cli.app, name="data")
 
 def main() -> None:
     """The `adaptedit` command."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # file names may have bytes that are no text
+            stream.reconfigure(errors="surrogateescape" if stream is sys.stdout else "backslashreplace")
     app()
 
 

@@ -14,9 +14,7 @@ app = typer.Typer(no_args_is_help=True, help="The pictures that synthetic pairs 
 Seed = Annotated[int, typer.Option(min=0, help="With a session's number, decides it to the pixel.")]
 RenderSplit = Annotated[str, typer.Option(help="train, or held out: nouns, scenes, phrasings.")]
 Size = Annotated[int, typer.Option(min=16, help="Pixels, side of a picture.")]
-Samples = Annotated[
-    int, typer.Option("--spp", min=1, help="Light paths per pixel; 16 is calm.")
-]
+Samples = Annotated[int, typer.Option("--spp", min=1, help="Light paths per pixel; 16 is calm.")]
 
 
 @app.command()
@@ -48,7 +46,7 @@ def preview(
 
     from adaptedit.data.preview import contact_sheet
     from adaptedit.data.synthetic import SyntheticPairs
-    from adaptedit.pictures.picture import save
+    from adaptedit.pictures.save import save
 
     if not out.parent.is_dir():
         raise AdaptEditError(f"{out}: the folder {out.parent} does not exist; create it first")
@@ -89,7 +87,7 @@ def render_preview(
     from adaptedit.data.preview import contact_sheet
     from adaptedit.data.render.sessions import Sessions
     from adaptedit.data.schema import EditSample
-    from adaptedit.pictures.picture import save
+    from adaptedit.pictures.save import save
 
     if not out.parent.is_dir():
         raise AdaptEditError(f"{out}: the folder {out.parent} does not exist; create it first")

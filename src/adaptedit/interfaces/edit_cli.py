@@ -6,13 +6,14 @@ has succeeded.
 
 from __future__ import annotations
 
+import os
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from adaptedit.errors import AdaptEditError
+from adaptedit.errors import AdaptEditError, quoted
 from adaptedit.interfaces.loading import load_pipeline
 from adaptedit.interfaces.terminal import stages
 
@@ -73,6 +74,9 @@ Invert = Annotated[bool, typer.Option("--invert", help="Everything else instead.
 Grow = Annotated[
     float, typer.Option(help="Pixels to grow the region by; negative: to shrink it.", rich_help_panel=WHERE)
 ]
+Overwrite = Annotated[
+    bool, typer.Option("--overwrite", help="Replace output files that exist already, even IMAGE itself.")
+]
 
 
 def edit(
@@ -122,10 +126,13 @@ def edit(
     within: Within = None,
     invert: Invert = False,
     grow: Grow = 0.0,
+    overwrite: Overwrite = False,
     backbone: BackboneName = "tiny",
     adapter: AdapterName = None,
 ) -> None:
     """Edit IMAGE as INSTRUCTION says. Exit code 3: there is no region to edit, or it would be everything."""
+    from adaptedit.pictures.save import check_format
+
     started = time.perf_counter()
     with stages() as stage:
         stage("reading")
@@ -150,12 +157,14 @@ def edit(
         )
         outs = _numbered(out or image.with_name(f"{image.stem}-edited.png"), candidates)
         sheets = _numbered(sheet, candidates) if sheet else []
-        _check_outputs([*outs, *sheets], masks=[save_region])
+        _check_outputs([*outs, *sheets], [save_region], overwrite)
+        for path in outs:
+            check_format(path.suffix, job.image.mode, job.image.size, str(path))
 
         stage(f"loading {backbone}")
         pipe = load_pipeline(backbone, adapter)
         from adaptedit.editing.sheet import sheet as draw_sheet
-        from adaptedit.pictures.picture import save
+        from adaptedit.pictures.save import save
 
         stage("finding the region")
         chosen = job.find(pipe)
@@ -185,10 +194,13 @@ def region(
     polarity: MaskPolarity = "white",
     invert: Invert = False,
     grow: Grow = 0.0,
+    overwrite: Overwrite = False,
     backbone: BackboneName = "tiny",
     adapter: AdapterName = None,
 ) -> None:
     """Show where INSTRUCTION would edit IMAGE; the mask can be changed and given to `edit --region`."""
+    from adaptedit.pictures.save import check_format
+
     started = time.perf_counter()
     with stages() as stage:
         stage("reading")
@@ -204,11 +216,13 @@ def region(
             invert=invert,
             grow=grow,
         )
-        _check_outputs([overlay], masks=[out])
+        _check_outputs([overlay], [out], overwrite)
+        if overlay:
+            check_format(overlay.suffix, "RGB", job.image.size, str(overlay))
 
         stage(f"loading {backbone}")
         pipe = load_pipeline(backbone, adapter)
-        from adaptedit.pictures.picture import save
+        from adaptedit.pictures.save import save
 
         stage("finding the region")
         found = job.find(pipe)
@@ -250,7 +264,9 @@ def _place(text: str) -> Box | Point:
     try:
         return tuple(int(number) for number in text.split(","))  # type: ignore[return-value]
     except ValueError:
-        raise AdaptEditError(f"{text!r} is no place; give X,Y or LEFT,TOP,RIGHT,BOTTOM in pixels") from None
+        raise AdaptEditError(
+            f"{quoted(text)} is no place; give X,Y or LEFT,TOP,RIGHT,BOTTOM in pixels"
+        ) from None
 
 
 def _numbered(path: Path, count: int) -> list[Path]:
@@ -277,18 +293,20 @@ def load_region(path: Path, polarity: Polarity, size: tuple[int, int]) -> Region
         raise AdaptEditError(f"{path}: {error}") from None
 
 
-def _check_outputs(pictures: list[Path | None], masks: list[Path | None]) -> None:
-    """Refuses now what could not be written after minutes of work."""
-    from adaptedit.pictures.picture import FORMATS
+def _check_outputs(pictures: list[Path | None], masks: list[Path | None], overwrite: bool) -> None:
+    """Refuses now what could not be written after minutes of work, and what would replace somebody's file."""
+    from adaptedit.files import check_writable
+    from adaptedit.pictures.formats import WRITABLE
 
     paths = [path for path in (*pictures, *masks) if path]
     for path in paths:
-        suffixes = [".png"] if path in masks else list(FORMATS)
+        suffixes = [".png"] if path in masks else list(WRITABLE)
         if path.suffix.lower() not in suffixes:
             raise AdaptEditError(f"{path}: cannot write '{path.suffix}' here; use {', '.join(suffixes)}")
-        if not path.parent.is_dir():
-            raise AdaptEditError(f"{path}: the folder {path.parent} does not exist; create it first")
-    if len({path.resolve() for path in paths}) < len(paths):
+        check_writable(path)
+        if not overwrite and os.path.exists(path):
+            raise AdaptEditError(f"{path}: exists already; give another name, or --overwrite to replace it")
+    if len({os.path.realpath(path) for path in paths}) < len(paths):
         raise AdaptEditError("two outputs have the same name; give each its own")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, Protocol
 
 import typer
@@ -29,17 +29,31 @@ def quiet() -> None:
 
 
 class OneLineErrors(TyperGroup):
-    """What the user can fix is one line on stderr and its exit code; Ctrl-C is 130. Sub-commands included."""
+    """What the user can fix is one line on stderr and its exit code; Ctrl-C is 130. Sub-commands included.
+
+    So is what the system refuses (OSError).
+    """
 
     def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
         except AdaptEditError as error:
-            typer.echo(f"error: {error}", err=True)
+            _fail(str(error))
             raise typer.Exit(error.exit_code) from None
+        except BrokenPipeError:  # whoever read the output has enough; click ends quietly
+            raise
+        except OSError as error:  # a full disk, a folder that may not be searched, a name that is too long
+            where = f"{error.filename}: " if error.filename else ""
+            _fail(f"{where}{error.strerror or error}; see to it and try again")
+            raise typer.Exit(AdaptEditError.exit_code) from None
         except KeyboardInterrupt:
             typer.echo("interrupted", err=True)
             raise typer.Exit(130) from None
+
+
+def _fail(message: str) -> None:
+    with suppress(OSError):  # nobody reads stderr, or it is a file on the full disk
+        typer.echo(f"error: {message}", err=True)
 
 
 class Stage(Protocol):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import cv2
@@ -80,12 +79,6 @@ class Image16:
             change = new[..., channel].astype(np.int32) - old[..., channel]
             colours[..., channel] = np.clip(colours[..., channel] + STEP * change, 0, 65535)
         return Image16(samples, dict(self.info))
-
-    def save(self, path: str | Path) -> None:
-        """As `adaptedit.pictures.save`: PNG or TIFF."""
-        from adaptedit.pictures.save import save  # which knows this class
-
-        save(self, path)
 
 
 def as_8bit(image: Image.Image | Image16) -> Image.Image:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,11 +12,9 @@ from PIL import Image
 
 from adaptedit.errors import AdaptEditError
 from adaptedit.pictures import metadata
+from adaptedit.pictures.formats import READABLE
 from adaptedit.pictures.image16 import Image16, as_8bit, decode, undecoded
-from adaptedit.pictures.read import opened, upright
-from adaptedit.pictures.save import FORMATS, save
-
-__all__ = ["FORMATS", "MODES", "Picture", "Source", "save"]
+from adaptedit.pictures.read import check_size, opened, upright
 
 Source = str | Path | Image.Image | Image16 | NDArray[np.uint8] | NDArray[np.uint16]
 
@@ -47,7 +46,7 @@ class Picture:
     @classmethod
     def open(cls, source: Source) -> Picture:
         """From a path, a PIL image, an `Image16`, or an array of uint8 or uint16 (H, W), (H, W, 3) or
-        (H, W, 4) in RGB(A) order.
+        (H, W, 4) in RGB(A) order. For a file's bytes see `read`.
 
         PNG and TIFF files keep 16 bits a channel, as does a PIL image of mode I;16 or one that was opened
         but not yet decoded. Any other format is what PIL makes of it, in 8 bits.
@@ -56,11 +55,33 @@ class Picture:
         palette or RGB of 8 or 16 bits (32-bit, float, CMYK, ...).
         """
         if isinstance(source, (str, Path)):
-            with opened(source) as image:
-                return cls._of(image, str(source))
+            return cls.read(source)
         if isinstance(source, Image.Image):
             return cls._of(source, "the picture")
         original = source if isinstance(source, Image16) else _from_array(source)
+        check_size(original.size, "the picture")
+        return cls.with_original(original)
+
+    @classmethod
+    def read(
+        cls,
+        source: str | Path | bytes,
+        *,
+        name: str | None = None,
+        formats: Sequence[str] = READABLE,
+        max_pixels: int | None = None,
+    ) -> Picture:
+        """From a file, by its path or its bytes. name: starts the error messages; by default the path.
+
+        Raises AdaptEditError as `open` does, TooManyPixels for a picture of more than `max_pixels`.
+        """
+        name = name or ("the picture" if isinstance(source, bytes) else str(source))
+        with opened(source, name=name, formats=formats, max_pixels=max_pixels) as image:
+            return cls._of(image, name)
+
+    @classmethod
+    def with_original(cls, original: Image.Image | Image16) -> Picture:
+        """original: as the attribute of this name."""
         return cls(as_8bit(original).convert("RGB"), original)
 
     @classmethod
@@ -70,8 +91,7 @@ class Picture:
         samples = decode(image, data, seen, name)
         info = metadata.kept(image, seen.size)
         if samples is not None:
-            original = Image16(samples, info)
-            return cls(as_8bit(original).convert("RGB"), original)
+            return cls.with_original(Image16(samples, info))
         if seen.mode not in MODES:
             raise AdaptEditError(
                 f"{name}: mode {seen.mode} is not supported; convert it to 8-bit RGB, RGBA or grey first"
@@ -80,7 +100,7 @@ class Picture:
         whole = seen.convert("RGBA") if transparent else seen
         kept = whole.convert(MODES[seen.mode][transparent])
         kept.info = dict(info.items())
-        return cls(kept.convert("RGB"), kept)
+        return cls.with_original(kept)
 
     @property
     def size(self) -> tuple[int, int]:

@@ -2,75 +2,95 @@
 
 from __future__ import annotations
 
+import io
+import os
+import stat
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from PIL import Image, ImageOps, UnidentifiedImageError
 from PIL.ExifTags import Base
 
 from adaptedit.errors import AdaptEditError
+from adaptedit.pictures import structure
+from adaptedit.pictures.formats import READABLE, READABLE_IN_WORDS, WEB, WEB_IN_WORDS
 
 
-def read_image(path: str | Path) -> Image.Image:
+def default_max_pixels() -> float:
+    """PIL's own limit against decompression bombs, 89 megapixels; programs can change or lift it."""
+    return Image.MAX_IMAGE_PIXELS or float("inf")
+
+
+class TooManyPixels(AdaptEditError):
+    """The picture is larger than this door takes."""
+
+
+def read_image(source: str | Path | bytes, name: str | None = None) -> Image.Image:
     """The still picture in a file, decoded and upright (EXIF orientation applied), in PIL's mode for it.
 
-    Raises AdaptEditError for a missing or empty file, a folder, something that is not a picture, a truncated,
-    an animated or multi-page, and an absurdly large picture (more pixels than `PIL.Image.MAX_IMAGE_PIXELS`).
+    source: a path, or the file's bytes. name: starts the error messages; by default the path.
+
+    Raises AdaptEditError for a missing or empty file, a folder, something that is not a picture in one of
+    `formats.READABLE`, a truncated or malicious one, one of several frames or pages, and TooManyPixels.
     """
-    with opened(path) as image:
-        return upright(image, str(path))
+    with opened(source, name=name) as image:
+        return upright(image, name or _name(source))
 
 
 @contextmanager
-def opened(path: str | Path) -> Iterator[Image.Image]:
+def opened(
+    source: str | Path | bytes,
+    *,
+    name: str | None = None,
+    formats: Sequence[str] = READABLE,
+    max_pixels: int | None = None,
+) -> Iterator[Image.Image]:
     """The picture in a file, not yet decoded. Raises AdaptEditError as `read_image`, here and in the body."""
-    path = Path(path)
-    try:
-        if path.is_dir():
-            raise AdaptEditError(f"{path}: is a folder; give the path of one picture")
-        if path.stat().st_size == 0:
-            raise AdaptEditError(f"{path}: the file is empty (0 bytes); give a picture")
+    name = name or _name(source)
+    with _file(source, name) as file, _one_line(name):
         with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            image = Image.open(path)
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # max_pixels is what counts
+            try:
+                image = Image.open(file, formats=list(formats))
+            except UnidentifiedImageError:
+                kinds = WEB_IN_WORDS if tuple(formats) == WEB else READABLE_IN_WORDS
+                kinds = formats[0] if len(formats) == 1 else kinds
+                raise AdaptEditError(f"{name}: is not a known kind of picture; give a {kinds}") from None
         with image:
+            check_size(image.size, name, max_pixels)
+            structure.check_profile(image.info.get("icc_profile"))
             yield image
-    except AdaptEditError:
-        raise
-    except FileNotFoundError:
-        raise AdaptEditError(f"{path}: no such file; give the path of a picture") from None
-    except UnidentifiedImageError:
-        raise AdaptEditError(f"{path}: is not a known kind of picture; give a PNG, JPEG or WebP") from None
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        raise AdaptEditError(f"{path}: {_too_large()}") from None
-    except (
-        OSError,
-        ValueError,
-    ) as error:  # ValueError: a block of the header unpacks to more than PIL allows
-        if reason := getattr(error, "strerror", None):
-            raise AdaptEditError(f"{path}: cannot be read ({reason})") from None
-        raise AdaptEditError(f"{path}: {_damaged(error)}") from None
+
+
+def check_size(size: tuple[int, int], name: str, max_pixels: int | None = None) -> None:
+    """Raises AdaptEditError for an empty picture, TooManyPixels for one over the limit (by default PIL's)."""
+    width, height = size
+    limit = default_max_pixels() if max_pixels is None else max_pixels
+    if width == 0 or height == 0:
+        raise AdaptEditError(f"{name}: the picture is {width}x{height} pixels; give one that is not empty")
+    if width * height > limit:
+        raise TooManyPixels(
+            f"{name}: has too many pixels ({width}x{height}); make it {limit / 1e6:g} megapixels or less"
+        )
 
 
 def upright(image: Image.Image, name: str) -> Image.Image:
     """A decoded copy of an opened image, EXIF orientation applied. `name` starts the error messages."""
-    width, height = image.size
-    if width == 0 or height == 0:
-        raise AdaptEditError(f"{name}: the picture is {width}x{height} pixels; give one that is not empty")
-    if Image.MAX_IMAGE_PIXELS is not None and width * height > Image.MAX_IMAGE_PIXELS:
-        raise AdaptEditError(f"{name}: {width}x{height}: {_too_large()}")
+    check_size(image.size, name)
     try:
-        # an MPO is a photograph with its previews or its depth
-        frames = 1 if image.format == "MPO" else getattr(image, "n_frames", 1)
-        if frames == 1:
+        several = _has_frames(image)
+        if not several:
             image.load()
+    except MemoryError:
+        raise
     except Exception as error:  # decoders raise nearly anything on damaged bytes
         raise AdaptEditError(f"{name}: {_damaged(error)}") from None
-    if frames > 1:
+    if several:
         raise AdaptEditError(
-            f"{name}: has {frames} frames or pages; save the one to edit as a PNG and give that"
+            f"{name}: has several frames or pages; save the one to edit as a PNG and give that"
         )
     try:
         turned = ImageOps.exif_transpose(image)
@@ -89,10 +109,79 @@ def orientation(image: Image.Image) -> int:
         return 1
 
 
+@contextmanager
+def _file(source: str | Path | bytes, name: str) -> Iterator[BinaryIO]:
+    """The file, when its structure is within the limits."""
+    if isinstance(source, bytes):
+        if not source:
+            raise AdaptEditError(f"{name}: the file is empty (0 bytes); give a picture")
+        _check_structure(source, name)
+        yield io.BytesIO(source)
+        return
+    try:
+        status = os.stat(source)
+        if stat.S_ISDIR(status.st_mode):
+            raise AdaptEditError(f"{name}: is a folder; give the path of one picture")
+        if status.st_size == 0:
+            raise AdaptEditError(f"{name}: the file is empty (0 bytes); give a picture")
+        file = open(source, "rb")  # noqa: SIM115
+    except FileNotFoundError:
+        raise AdaptEditError(f"{name}: no such file; give the path of a picture") from None
+    except (OSError, ValueError) as error:  # ValueError: a zero in the name
+        reason = getattr(error, "strerror", None) or error
+        raise AdaptEditError(f"{name}: cannot be read ({reason})") from None
+    with file:
+        if structure.can_be_checked(file.read(structure.HEAD)):
+            file.seek(0)
+            _check_structure(file.read(), name)
+        file.seek(0)
+        yield file
+
+
+def _check_structure(data: bytes, name: str) -> None:
+    try:
+        structure.check(data)
+    except AdaptEditError as error:
+        raise AdaptEditError(f"{name}: {error}") from None
+
+
+@contextmanager
+def _one_line(name: str) -> Iterator[None]:
+    """Whatever a decoder raises becomes an AdaptEditError; only the list of decoders is closed."""
+    try:
+        yield
+    except AdaptEditError:
+        raise
+    except Image.DecompressionBombError:
+        raise TooManyPixels(
+            f"{name}: has far too many pixels; make it {default_max_pixels() / 1e6:.0f} megapixels or less"
+        ) from None
+    except MemoryError:
+        raise AdaptEditError(f"{name}: needs more memory than there is; make the picture smaller") from None
+    except OSError as error:
+        reason = f"cannot be read ({error.strerror})" if error.strerror else _damaged(error)
+        raise AdaptEditError(f"{name}: {reason}") from None
+    except Exception as error:
+        raise AdaptEditError(f"{name}: {_damaged(error)}") from None
+
+
+def _has_frames(image: Image.Image) -> bool:
+    """Whether there is a second picture. Counting all of a TIFF's pages may take minutes."""
+    if image.format == "MPO":  # a photograph with its previews or its depth
+        return False
+    if image.format == "TIFF":
+        try:
+            image.seek(1)
+        except EOFError:
+            return False
+        return True
+    return bool(getattr(image, "n_frames", 1) > 1)
+
+
+def _name(source: str | Path | bytes) -> str:
+    return "the picture" if isinstance(source, bytes) else str(source)
+
+
 def _damaged(error: Exception) -> str:
-    return f"the picture is truncated or damaged ({error}); give a whole copy of it"
-
-
-def _too_large() -> str:
-    limit = (Image.MAX_IMAGE_PIXELS or 0) // 1_000_000
-    return f"too many pixels (the limit is {limit} megapixels); make the picture smaller first"
+    what = " ".join(str(error).split())[:200] or type(error).__name__
+    return f"the picture is truncated or damaged ({what}); give a whole copy of it"

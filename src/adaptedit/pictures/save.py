@@ -16,21 +16,10 @@ from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
 from adaptedit.errors import AdaptEditError
 from adaptedit.files import write_atomically
+from adaptedit.pictures.formats import LONGEST_SIDE, WITH_16_BITS, WITHOUT_ALPHA, WRITABLE
 from adaptedit.pictures.image16 import Image16, channels
 from adaptedit.pictures.metadata import directories
 
-# Per extension: the format's name in PIL, and the options for it.
-FORMATS: dict[str, tuple[str, dict[str, Any]]] = {
-    ".png": ("PNG", {}),
-    ".jpg": ("JPEG", {"quality": 95, "subsampling": 0}),
-    ".jpeg": ("JPEG", {"quality": 95, "subsampling": 0}),
-    ".webp": ("WEBP", {"lossless": True, "exact": True}),
-    ".tif": ("TIFF", {}),
-    ".tiff": ("TIFF", {}),
-    ".bmp": ("BMP", {}),
-}
-WITHOUT_ALPHA = ("JPEG", "BMP")
-WITH_16_BITS = ("PNG", "TIFF")
 IN_TIFF = ("L", "LA", "RGB", "RGBA", "I;16", "RGB;16", "RGBA;16")  # neither PIL nor OpenCV reads LA;16
 
 DEFLATE, DIFFERENCES, UNASSOCIATED_ALPHA = 8, 2, 2  # TIFF's compression, predictor and extra sample
@@ -50,30 +39,52 @@ def save(image: Image.Image | Image16, path: str | Path) -> None:
     Of `image.info`, as `Picture.restore` leaves it, "icc_profile", "exif" and "dpi" are written where the
     format has a place for them: BMP has none for the first two, WebP none for dpi.
 
-    Raises AdaptEditError for an unknown extension, transparency or 16 bits in a format that has none, and a
-    failed write.
+    Raises AdaptEditError as `check_format`, and for a failed write.
     """
-    suffix = Path(path).suffix.lower()
-    if suffix not in FORMATS:
-        raise AdaptEditError(f"{path}: unknown extension '{suffix}'; use one of {', '.join(FORMATS)}")
-    kind, options = FORMATS[suffix]
-    if isinstance(image, Image16):
-        if kind not in WITH_16_BITS:
-            raise AdaptEditError(
-                f"{path}: {kind} cannot hold 16 bits a channel; save as .png or .tif instead"
-            )
-    elif kind in WITHOUT_ALPHA and image.has_transparency_data:
-        raise AdaptEditError(f"{path}: {kind} cannot hold transparency; save as .png instead")
+    write_atomically(path, encode(image, Path(path).suffix, str(path)))
+
+
+def encode(image: Image.Image | Image16, suffix: str, name: str = "the picture") -> bytes:
+    """The bytes of the file that `save` writes under a name with this suffix. name: starts the errors."""
+    kind, options = check_format(suffix, image.mode, image.size, name)
+    if isinstance(image, Image.Image) and kind in WITHOUT_ALPHA and image.has_transparency_data:
+        raise _no_transparency(kind, name)
     try:
         if kind == "TIFF":
-            data = _tiff(image)
-        elif isinstance(image, Image16):
-            data = _png16(channels(image.samples), image.info)
-        else:
-            data = _by_pil(image, kind, options)
+            return _tiff(image)
+        if isinstance(image, Image16):
+            return _png16(channels(image.samples), image.info)
+        return _by_pil(image, kind, options)
     except (OSError, ValueError, struct.error) as error:
-        raise AdaptEditError(f"{path}: cannot be written as {kind} ({error}); try .png") from None
-    write_atomically(path, data)
+        raise AdaptEditError(f"{name}: cannot be written as {kind} ({error}); try .png") from None
+
+
+def check_format(
+    suffix: str, mode: str, size: tuple[int, int], name: str = "the picture"
+) -> tuple[str, dict[str, Any]]:
+    """The format's name in PIL and the options for it, if a picture of this mode and size (W, H) fits it.
+
+    For use before an edit too: what an edit gives has its source's mode and size, see `Picture`. Raises
+    AdaptEditError for an unknown suffix, transparency or 16 bits in a format that has none, and for a side
+    that is longer than the format can count.
+    """
+    if suffix.lower() not in WRITABLE:
+        raise AdaptEditError(f"{name}: cannot write '{suffix}' here; use one of {', '.join(WRITABLE)}")
+    kind, options = WRITABLE[suffix.lower()]
+    if mode.endswith(";16") and kind not in WITH_16_BITS:
+        raise AdaptEditError(f"{name}: {kind} cannot hold 16 bits a channel; save as .png or .tif instead")
+    if mode in ("LA", "RGBA", "PA") and kind in WITHOUT_ALPHA:
+        raise _no_transparency(kind, name)
+    if max(size) > LONGEST_SIDE.get(kind, max(size)):
+        raise AdaptEditError(
+            f"{name}: {kind} holds at most {LONGEST_SIDE[kind]:,} pixels a side, and the picture is "
+            f"{size[0]}x{size[1]}; save as .png or .tif instead"
+        )
+    return kind, options
+
+
+def _no_transparency(kind: str, name: str) -> AdaptEditError:
+    return AdaptEditError(f"{name}: {kind} cannot hold transparency; save as .png instead")
 
 
 def _by_pil(image: Image.Image, kind: str, options: dict[str, Any]) -> bytes:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
@@ -17,6 +16,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from adaptedit.errors import AdaptEditError
+from adaptedit.files import replacing, write_atomically
 
 Loss = Callable[[int], tuple[Tensor, dict[str, float]]]  # step -> loss, numbers to show
 
@@ -136,14 +136,12 @@ class Trainer:
         self.folder.mkdir(parents=True, exist_ok=True)
         tensors = {f"model/{k}": p.detach() for k, p in self.parameters.items()}
         tensors |= {f"ema/{k}": v for k, v in self.ema.items()} | dict(self._optimizer_tensors())
-        temporary = self.folder / "state.tmp"
-        save_file(
-            {k: v.contiguous() for k, v in tensors.items()}, temporary, metadata={"step": str(self.step)}
-        )
-        os.replace(temporary, self.folder / "state.safetensors")
-        (self.folder / "state.json").write_text(
-            json.dumps({"step": self.step, **asdict(self.config)}, indent=1)
-        )
+        with replacing(self.folder / "state.safetensors") as temporary:
+            save_file(
+                {k: v.contiguous() for k, v in tensors.items()}, temporary, metadata={"step": str(self.step)}
+            )
+        described = json.dumps({"step": self.step, **asdict(self.config)}, indent=1)
+        write_atomically(self.folder / "state.json", described.encode())
 
     def _load(self) -> None:
         path = self.folder / "state.safetensors"

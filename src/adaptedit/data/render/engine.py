@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 from scipy import ndimage
 
 from adaptedit.data.render.board import board
@@ -21,6 +20,7 @@ from adaptedit.data.render.obj import box_mapped, read_ply, write_ply
 from adaptedit.data.render.scalar import mitsuba
 from adaptedit.data.render.scene import Scene, Thing
 from adaptedit.data.render.surfaces import COLOURS, METALS, SURFACES, picture
+from adaptedit.pictures.read import read_image
 
 Floats = npt.NDArray[np.float32]
 DEPTH = 4  # path length: two bounces of diffuse light beside the direct one
@@ -277,7 +277,7 @@ def _record(folder: Path) -> dict[str, Any]:
 
 @lru_cache(maxsize=256)
 def _texture(path: Path) -> npt.NDArray[np.uint8]:
-    return np.asarray(Image.open(path))
+    return np.asarray(read_image(path))
 
 
 @cache

@@ -8,7 +8,6 @@ sweethome3d itself are GPL and are not used.
 from __future__ import annotations
 
 import base64
-import io
 import json
 import re
 import shutil
@@ -29,6 +28,7 @@ from adaptedit.data.render.models import LIBRARIES, chosen, render_folder
 from adaptedit.data.render.obj import Part, read_obj, without_twins, write_ply
 from adaptedit.data.render.scalar import mitsuba
 from adaptedit.errors import AdaptEditError
+from adaptedit.pictures.read import read_image
 
 FURNITURE = "sweethome3d-furniture"
 LIGHTS = "@pmndrs/assets@1.7.0"
@@ -93,7 +93,7 @@ def _textures(temporary: Path, out: Path) -> None:
     with zipfile.ZipFile(next(temporary.glob("*.whl"))) as archive:
         for name in archive.namelist():
             if re.fullmatch(r"miniworld/textures/\w+\.png", name):
-                picture = Image.open(io.BytesIO(archive.read(name))).convert("RGB")
+                picture = read_image(archive.read(name), name).convert("RGB")
                 picture.thumbnail((TEXTURE_SIDE, TEXTURE_SIDE), Image.Resampling.LANCZOS)
                 picture.save(out / Path(name).name)
 
@@ -187,8 +187,8 @@ def _described(part: Part, number: int, folder: Path) -> dict[str, Any]:
     texture = None
     if part.material.texture is not None:
         try:
-            picture = Image.open(part.material.texture).convert("RGBA")
-        except OSError:
+            picture = read_image(part.material.texture).convert("RGBA")
+        except AdaptEditError:
             picture = None
         if picture is not None:
             picture.thumbnail((TEXTURE_SIDE, TEXTURE_SIDE), Image.Resampling.LANCZOS)

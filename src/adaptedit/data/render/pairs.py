@@ -6,19 +6,18 @@ sample = pairs.draw(np.random.default_rng(0))
 
 from __future__ import annotations
 
-import io
 import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from adaptedit.data.schema import GRID, UNKNOWN, EditSample, Labels
 from adaptedit.errors import AdaptEditError
 from adaptedit.extras import needed
-from adaptedit.pictures.read import upright
+from adaptedit.pictures.read import read_image
 
 COLUMNS = ("source_img", "mask_img", "target_img", "instruction", "kind", "noun", "noun_labels")
 _KEEP_THINGS = ("recolour", "material", "background", "style", "global")  # what is there stays what it is
@@ -127,6 +126,6 @@ def _nouns(file: Path, table: Any) -> list[str]:
 
 def _picture(stored: Any, name: str) -> Image.Image:
     try:
-        return upright(Image.open(io.BytesIO(stored["bytes"])), name)
-    except (TypeError, UnidentifiedImageError):
+        return read_image(stored["bytes"], name)
+    except (TypeError, AdaptEditError):
         raise AdaptEditError(f"{name}: a picture is missing or damaged; render the file again") from None

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 from scipy import ndimage
 
 from adaptedit.errors import AdaptEditError
+from adaptedit.pictures.read import read_image
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -120,7 +120,7 @@ def picture(name: str, textures: Path) -> Pixels:
         file = textures / f"{surface.texture}.png"
         if not file.is_file():
             raise AdaptEditError(f"no texture {file}: run `adaptedit data fetch --render`")
-        return np.asarray(Image.open(file).convert("RGB"))
+        return np.asarray(read_image(file).convert("RGB"))
     rng = np.random.default_rng(sum(name.encode()))
     if name in _PAINTED:
         drawn = np.ones((8, 8, 3)) * np.array(WALL_PAINTS[name.removesuffix(" paint")])

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import io
 import json
 import zlib
 from pathlib import Path
 from typing import Any
 
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from adaptedit.errors import AdaptEditError
 from adaptedit.extras import needed
-from adaptedit.pictures.read import read_image, upright
+from adaptedit.pictures.read import read_image
 
 
 class Archive:
@@ -74,7 +73,4 @@ class Archive:
         """Decoded, in its own mode."""
         if self._zip is None:
             return read_image(self.path / name)
-        try:
-            return upright(Image.open(io.BytesIO(self.read(name))), name)
-        except UnidentifiedImageError:
-            raise AdaptEditError(f"{self.path}: {name} is not a known kind of picture") from None
+        return read_image(self.read(name), f"{self.path}: {name}")

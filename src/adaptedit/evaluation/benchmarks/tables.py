@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
 from typing import Any
 
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from adaptedit.errors import AdaptEditError
 from adaptedit.extras import needed
-from adaptedit.pictures.read import upright
+from adaptedit.pictures.read import read_image
 
 Row = dict[str, Any]
 
@@ -68,10 +67,7 @@ class Table:
         name = f"{column} of row {index}"
         if not stored or not stored["bytes"]:
             raise AdaptEditError(f"{name}: there is no picture; download the data set again")
-        try:
-            return upright(Image.open(io.BytesIO(stored["bytes"])), name)
-        except UnidentifiedImageError:
-            raise AdaptEditError(f"{name}: is not a known kind of picture") from None
+        return read_image(stored["bytes"], name)
 
 
 def has_tables(root: Path, split: str) -> bool:

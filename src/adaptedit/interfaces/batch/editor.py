@@ -68,7 +68,7 @@ def edit(pipe: AdaptEditPipeline, out: Path, record: Record) -> Row:
 
 
 def _edited(pipe: AdaptEditPipeline, out: Path, record: Record) -> Row:
-    from adaptedit.pictures.picture import save
+    from adaptedit.pictures.save import save
 
     job = record.job()
     region = job.find(pipe)

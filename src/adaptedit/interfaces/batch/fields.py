@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import PurePosixPath
 from typing import Any
 
-from adaptedit.pictures.save import FORMATS
+from adaptedit.pictures.formats import WRITABLE
 
 Fields = dict[str, Any]
 
@@ -45,7 +45,7 @@ def _output(value: Any) -> bool:
     return (
         _text(value)
         and not outside(value)
-        and PurePosixPath(value).suffix.lower() in FORMATS
+        and PurePosixPath(value).suffix.lower() in WRITABLE
         and all(len(part.encode()) <= 240 for part in PurePosixPath(value).parts)  # 255, less "-64"
     )
 
@@ -77,7 +77,7 @@ def _places(value: Any) -> bool:
 
 
 PLACES = (_places, "a list of [x, y] and [left, top, right, bottom] in pixels")
-SUFFIXES = ", ".join(FORMATS)
+SUFFIXES = ", ".join(WRITABLE)
 
 # What a value must be: a check, and the same in words.
 KNOWN: dict[str, tuple[Callable[[Any], bool], str]] = {

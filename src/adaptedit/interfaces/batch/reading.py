@@ -10,7 +10,7 @@ from pathlib import Path
 from adaptedit.errors import AdaptEditError
 from adaptedit.interfaces.batch.fields import KNOWN, Fields, problems
 from adaptedit.interfaces.batch.records import Record
-from adaptedit.pictures.save import FORMATS
+from adaptedit.pictures.formats import WRITABLE
 
 METADATA = "metadata.jsonl"
 
@@ -62,7 +62,7 @@ def load(source: Path, out: Path, instruction: str | None = None) -> list[Record
 def _pictures(folder: Path) -> Iterator[tuple[str, Fields | str]]:
     """Those in the folder itself, hidden ones left out."""
     for path in sorted(folder.iterdir()):
-        if path.suffix.lower() in FORMATS and not path.name.startswith(".") and path.is_file():
+        if path.suffix.lower() in WRITABLE and not path.name.startswith(".") and path.is_file():
             yield str(path), {"image": path.name}
 
 

@@ -14,8 +14,8 @@ from PIL import Image, UnidentifiedImageError
 from adaptedit.errors import AdaptEditError
 from adaptedit.interfaces.serve.problems import Problem
 from adaptedit.pictures.image16 import Image16
-from adaptedit.pictures.picture import Picture, save
-from adaptedit.pictures.save import WITH_16_BITS, WITHOUT_ALPHA
+from adaptedit.pictures.picture import Picture
+from adaptedit.pictures.save import WITH_16_BITS, WITHOUT_ALPHA, save
 from adaptedit.region import Region, Size
 
 OutputFormat = Literal["png", "jpeg", "webp"]

@@ -7,8 +7,7 @@ from typing import Literal
 
 from adaptedit.errors import AdaptEditError
 from adaptedit.interfaces.ui.session import Session
-from adaptedit.pictures.image16 import Image16
-from adaptedit.pictures.save import FORMATS, WITH_16_BITS, WITHOUT_ALPHA, save
+from adaptedit.pictures.save import check_format, save
 
 Kind = Literal["picture", "png", "mask"]
 
@@ -16,15 +15,11 @@ Kind = Literal["picture", "png", "mask"]
 def suffix(session: Session) -> str:
     """Of the picture's file: the format that it came in, or PNG if that cannot be written or hold it."""
     found = Path(session.name).suffix.lower()
-    image = session.original.original
-    deep = isinstance(image, Image16)
-    kind = FORMATS[found][0] if found in FORMATS else ""
-    fits = (
-        kind in WITH_16_BITS
-        if deep
-        else not (kind in WITHOUT_ALPHA and session.original.mode in ("LA", "RGBA"))
-    )
-    return found if kind and fits else ".png"
+    try:
+        check_format(found, session.original.mode, session.original.size)
+    except AdaptEditError:
+        return ".png"
+    return found
 
 
 def write(session: Session | None, kind: Kind) -> str:
