@@ -16,14 +16,12 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
-import uvicorn
 from PIL import Image
 
 from adaptedit.backbones.base import Edited
 from adaptedit.editing.pipeline import AdaptEditPipeline
-from adaptedit.interfaces.serve.app import create_app
 from adaptedit.interfaces.serve.observe import JsonLines
-from adaptedit.interfaces.serve.server import DrainingServer
+from adaptedit.interfaces.serve.server import DrainingServer, configuration
 from adaptedit.interfaces.serve.settings import Settings
 from adaptedit.interfaces.serve.worker import Worker
 from conftest import FakeAdapter, FakeBackbone
@@ -56,8 +54,8 @@ def serving(
     load = pipe if not isinstance(pipe, AdaptEditPipeline) else lambda: pipe
     told = Settings(model="fake", **settings)
     worker = Worker(load, told.places, told.max_batch)
-    app = create_app(told, worker)
-    config = uvicorn.Config(app, port=0, log_config=None, access_log=False, timeout_graceful_shutdown=5)
+    config = configuration(told, worker)
+    config.port, config.timeout_graceful_shutdown = 0, 5
     server = DrainingServer(config, worker, drain)
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()

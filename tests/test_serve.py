@@ -81,7 +81,7 @@ def test_mistakes_are_the_clients_own_exceptions(served: Served, subtests: Subte
     opaque = png(Image.new("RGB", SIZE))
     cases = {
         "mask without alpha": ({"mask": opaque}, openai.BadRequestError, "mask", "transparent where"),
-        "mask as jpeg": ({"mask": b"\xff\xd8\xff"}, openai.BadRequestError, "mask", "no PNG"),
+        "mask as jpeg": ({"mask": b"\xff\xd8\xff"}, openai.BadRequestError, "mask", "give a PNG"),
         "small mask": ({"mask": alpha_mask(BOX, (90, 90))}, openai.BadRequestError, "mask", "90x90"),
         "nothing marked": ({"mask": alpha_mask((0, 0, 0, 0))}, openai.BadRequestError, None, "empty"),
         "another size": ({"size": "1024x1024"}, openai.BadRequestError, "size", "120x90"),

@@ -23,6 +23,7 @@ from starlette.requests import Request
 from adaptedit.editing.pipeline import AdaptEditPipeline
 from adaptedit.editing.together import Asking
 from adaptedit.interfaces.serve import upload
+from adaptedit.interfaces.serve.memory import Uploads
 from adaptedit.interfaces.serve.problems import Problem
 from adaptedit.interfaces.serve.worker import ClientGone, Worker
 from serving import GatedBackbone, Served, gated, leaving, log, noise, png, serving, until
@@ -125,7 +126,7 @@ def test_what_nobody_wants_any_more_leaves_the_memory(pipe: AdaptEditPipeline) -
         gc.collect()
         assert trace() is None and not first.done()
         go.set()
-        assert (await first).body == b"1"
+        assert (await first).result == b"1"
         worker.close()
 
     asyncio.run(scenario())
@@ -266,7 +267,9 @@ def test_reading_stops_at_the_limit() -> None:
         taken = 0
         scope = {"type": "http", "headers": [kind, *declared]}
         with pytest.raises(Problem) as caught:
-            asyncio.run(upload.read(Request(scope, receive), max_bytes=10_000, seconds=30))
+            asyncio.run(
+                upload.read(Request(scope, receive), Uploads(10**6), max_bytes=10_000, idle=30, seconds=30)
+            )
         assert (caught.value.status, taken) == (413, pieces)
 
 

@@ -143,7 +143,9 @@ def _by_opencv(data: bytes, turn: int, seen: NDArray[Any]) -> Samples | None:
     """(H, W, C) of the channels that PIL has seen, in 8 or 16 bits; None where the two decoders differ."""
     try:
         found: Any = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
-    except cv2.error:
+    except cv2.error as error:
+        if error.code == cv2.Error.StsNoMem:
+            raise MemoryError from None
         return None
     if found is None or found.dtype != np.uint16:
         return None

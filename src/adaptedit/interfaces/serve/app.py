@@ -1,13 +1,17 @@
-"""The routes. What they do to pictures is in `forms`, who may wait and who runs in `worker`."""
+"""The routes. What they do to pictures is in `forms`, who may wait and who runs in `worker`.
+
+A request comes in whole, takes a place, is decoded in a process of its own, edited in the model's thread
+together with others, and encoded in a thread.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
-from typing import Any
+from contextlib import ExitStack, asynccontextmanager
+from typing import Any, TypeVar
 
 from fastapi import Depends, FastAPI, Request, Response
 from fastapi.responses import JSONResponse
@@ -17,66 +21,107 @@ from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
 
 from adaptedit import __version__
-from adaptedit.errors import AdaptEditError
-from adaptedit.interfaces.serve import forms, keys, upload
+from adaptedit.editing.job import EditJob
+from adaptedit.errors import AdaptEditError, quoted
+from adaptedit.interfaces.hosts import AllowedHosts
+from adaptedit.interfaces.serve import forms, keys, pictures, upload
 from adaptedit.interfaces.serve.answers import EditAnswer, Model, Models, RegionAnswer, State
+from adaptedit.interfaces.serve.forms import F
+from adaptedit.interfaces.serve.memory import Decoded, Uploads
 from adaptedit.interfaces.serve.observe import CLIENT_GONE, Metrics, Observed
 from adaptedit.interfaces.serve.problems import ErrorBody, Problem
 from adaptedit.interfaces.serve.settings import Settings
-from adaptedit.interfaces.serve.worker import ClientGone, Worker
+from adaptedit.interfaces.serve.worker import ClientGone, Worker, timed_out
+from adaptedit.pictures.pool import DecoderPool, Decoding
 
-READERS = 2  # uploads that are decoded at once to be checked; each takes the memory of its pixels
+ENCODERS = 2  # answers that are encoded at once
 PIECE = 256 * 1024  # bytes of an answer that are given to the socket at once
 STATUSES = (400, 401, 404, 408, 413, 415, 422, 429, 500, 503)
+
+T = TypeVar("T")
 
 
 def create_app(settings: Settings, worker: Worker) -> FastAPI:
     """The ASGI application. It starts the worker, and closes it."""
-    readers = ThreadPoolExecutor(READERS, thread_name_prefix="reader")
+    encoders = ThreadPoolExecutor(ENCODERS, thread_name_prefix="encoder")
+    pool = DecoderPool(settings.decoders, max_pixels=settings.max_pixels, seconds=settings.decode)
+    uploads = Uploads(settings.places * settings.max_bytes)
+    memory = Decoded(settings.max_decoded, settings.decoders)
     metrics = Metrics(worker)
     started = int(time.time())
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        pool.start()
         worker.start()
         yield
         worker.close()
-        readers.shutdown(wait=False, cancel_futures=True)
+        pool.close()
+        encoders.shutdown(wait=False, cancel_futures=True)
 
     app = FastAPI(
-        title="AdaptEdit", version=__version__, description=DESCRIPTION, lifespan=lifespan, redoc_url=None
+        title="AdaptEdit",
+        version=__version__,
+        description=DESCRIPTION,
+        lifespan=lifespan,
+        redoc_url=None,
+        redirect_slashes=False,
     )
-    app.add_middleware(Observed, metrics=metrics)
 
     async def allowed(request: Request) -> None:
         keys.check(settings.keys, request.headers.get("authorization"))
 
-    async def place() -> AsyncIterator[None]:  # FastAPI gives it back when the answer is sent
-        with worker.place():
+    async def place(request: Request) -> AsyncIterator[None]:  # FastAPI ends it when the answer is sent
+        worker.check_room()  # now, lest the upload is for nothing
+        with ExitStack() as request.state.place:
             yield
 
     async def served(request: Request, kind: type[forms.Form]) -> Response:
         facts: dict[str, Any] = request.state.facts
-        parts = await upload.read(request, max_bytes=settings.max_bytes, seconds=settings.transfer)
-        form = forms.parse(kind, parts)
+        form = await received(request, kind)
         facts |= {"image_bytes": len(form.image), "prompt_length": len(form.prompt)}
         if settings.log_prompts:
             facts["prompt"] = form.prompt
         forms.check_model(form, settings.model)
-        loop = asyncio.get_running_loop()
-        # Made here to refuse at once what is wrong, and again in its turn: decoded pictures do not queue up.
-        facts["size"] = await loop.run_in_executor(readers, lambda: form.job(settings.max_pixels).image.size)
+        form.check()
+        request.state.place.enter_context(worker.place())
         gone = asyncio.ensure_future(_disconnected(request))
+        ends = time.monotonic() + settings.work
         try:
-            done = await worker.run(
-                lambda pipe, on_step: form.answer(pipe, on_step, settings.max_pixels),
-                gone=gone,
-                seconds=settings.work,
-            )
+            job, held = await _unless(gone, settings.work, decoded(form))
+            try:
+                facts["size"] = job.image.size
+                done = await worker.run(
+                    lambda pipe, on_step: form.work(pipe, job, on_step),
+                    gone=gone,
+                    seconds=ends - time.monotonic(),
+                )
+                facts |= {"queued": round(done.queued, 4), "worked": round(done.worked, 4)}
+                loop = asyncio.get_running_loop()
+                body = await loop.run_in_executor(encoders, form.answer, job, done.result)
+            finally:
+                memory.remove(held)
         finally:
             gone.cancel()
-        facts |= {"queued": round(done.queued, 4), "worked": round(done.worked, 4)}
-        return _Pieces(done.body, settings.transfer)
+        return _Pieces(body, settings.transfer)
+
+    async def received(request: Request, kind: type[F]) -> F:
+        parts = await upload.read(
+            request, uploads, max_bytes=settings.max_bytes, idle=settings.idle, seconds=settings.transfer
+        )
+        return forms.parse(kind, parts)
+
+    async def decoded(form: forms.Form) -> tuple[EditJob, int]:
+        """The edit, and the bytes that it holds in `memory` from now on."""
+        async with memory.turn():
+            picture = await _decoded(pictures.begin_picture(pool, form.image), "image")
+            mask = None
+            if form.mask_file is not None:
+                mask = await _decoded(pictures.begin_mask(pool, form.mask_file), "mask")
+            job = form.job(picture, mask)
+            held = pictures.bytes_of(job)
+            memory.add(held)
+        return job, held
 
     guarded = [Depends(allowed), Depends(place)]
 
@@ -117,6 +162,18 @@ def create_app(settings: Settings, worker: Worker) -> FastAPI:
             request.state.facts["message"] = problem.message
         metrics.rejected.labels(problem.code).inc()
         return JSONResponse(problem.body().model_dump(), problem.status, problem.headers)
+
+    def misdirected(host: str) -> Any:
+        message = f"requests to {quoted(host)} are not answered here; its operator can give --allowed-host"
+        problem = Problem(400, "host_not_allowed", message)
+
+        async def answer(scope: Any, receive: Any, send: Any) -> None:
+            await refused(Request(scope), problem)(scope, receive, send)
+
+        return answer
+
+    app.add_middleware(AllowedHosts, hosts=settings.hosts, refuse=misdirected)
+    app.add_middleware(Observed, metrics=metrics)  # around all
 
     @app.exception_handler(Problem)
     async def of_problem(request: Request, error: Problem) -> Response:
@@ -173,6 +230,28 @@ class _Pieces(Response):
             await send(
                 {"type": "http.response.body", "body": bytes(body[start : start + PIECE]), "more_body": more}
             )
+
+
+async def _decoded(decoding: Decoding[T], field: str) -> T:
+    try:
+        return await asyncio.wrap_future(decoding.future)
+    except AdaptEditError as error:
+        raise pictures.problem(error, field) from None
+    finally:
+        decoding.stop()  # if the caller has left
+
+
+async def _unless(gone: asyncio.Future[None], seconds: float, work: Coroutine[Any, Any, T]) -> T:
+    """What `work` returns. Raises ClientGone, and Problem 503 if it takes longer."""
+    task = asyncio.ensure_future(work)
+    waited: set[asyncio.Future[Any]] = {task, gone}
+    try:
+        done, _ = await asyncio.wait(waited, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        if task in done:
+            return task.result()
+        raise ClientGone if gone in done else timed_out(seconds)
+    finally:
+        task.cancel()
 
 
 async def _disconnected(request: Request) -> None:

@@ -4,23 +4,28 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from adaptedit.editing.crops import CONTEXT
 from adaptedit.editing.job import EditJob
+from adaptedit.errors import quoted
 from adaptedit.interfaces.serve import pictures
 from adaptedit.interfaces.serve.answers import EditAnswer, EditedImage, RegionAnswer, RegionFacts
 from adaptedit.interfaces.serve.problems import Problem
 from adaptedit.interfaces.serve.upload import FILES, Parts
 
 if TYPE_CHECKING:
+    from PIL import Image
+
     from adaptedit.backbones.base import OnStep
     from adaptedit.editing.controls import Point
-    from adaptedit.editing.pipeline import AdaptEditPipeline
+    from adaptedit.editing.pipeline import AdaptEditPipeline, EditOutput
     from adaptedit.editing.together import Asking
-    from adaptedit.region import Box
+    from adaptedit.pictures.picture import Picture
+    from adaptedit.region import Box, Region
 
 F = TypeVar("F", bound="Form")
 
@@ -34,7 +39,7 @@ JPEG_QUALITY = {"low": 60, "medium": 80, "standard": 90, "high": 95, "xhigh": 98
 
 
 class Form(BaseModel):
-    """Raises AdaptEditError and Problem where it becomes an `EditJob`."""
+    """An edit that was asked for: `check`, then `job` of the decoded pictures, then `work` and `answer`."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
@@ -51,15 +56,37 @@ class Form(BaseModel):
     include: Annotated[
         Places, Field(description="`x,y`: only the part there. `left,top,right,bottom`: this box too.")
     ] = []
-    exclude: Annotated[Places, Field(description="The same, but not the part there, and not the box.")] = []
+    exclude: Annotated[
+        Places, Field(description="`x,y`: drop the part there. `left,top,right,bottom`: cut this box out.")
+    ] = []
 
-    def job(self, max_pixels: int) -> EditJob:
-        """Decodes the pictures and checks everything that needs no model."""
+    @property
+    def mask_file(self) -> bytes | None:
+        """The upload of a form that can have a mask."""
+        return None
+
+    def check(self) -> None:
+        """What needs no picture. Raises Problem."""
+
+    def job(self, picture: Picture, mask: Image.Image | None) -> EditJob:
+        """Of the decoded pictures. Raises AdaptEditError and Problem, before a model is needed."""
         raise NotImplementedError
 
-    def answer(self, pipe: AdaptEditPipeline, on_step: OnStep, max_pixels: int) -> Asking[bytes]:
-        """The JSON body, worked out together with others'."""
+    def work(self, pipe: AdaptEditPipeline, job: EditJob, on_step: OnStep) -> Asking[Worked]:
+        """Finds the region and edits, together with others."""
         raise NotImplementedError
+
+    def answer(self, job: EditJob, worked: Worked) -> bytes:
+        """The JSON body."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class Worked:
+    """What the model's thread gives: the region, and the edited pictures if they were asked for."""
+
+    region: Region
+    output: EditOutput | None = None
 
 
 class EditForm(Form):
@@ -98,21 +125,25 @@ class EditForm(Form):
         Field(ge=1, le=MOST_CONTEXT, description="Side of what the editor sees over what may change."),
     ] = CONTEXT
 
-    def job(self, max_pixels: int) -> EditJob:
+    @property
+    def mask_file(self) -> bytes | None:
+        return self.mask
+
+    def check(self) -> None:
         if self.response_format == "url":
             message = "no picture is kept here, so there is no url to give; ask for response_format b64_json"
             raise Problem(400, "unsupported_response_format", message, param="response_format")
-        picture = pictures.read_picture(self.image, max_pixels)
+
+    def job(self, picture: Picture, mask: Image.Image | None) -> EditJob:
         own = f"{picture.size[0]}x{picture.size[1]}"
         if self.size not in ("auto", own):
             message = f"size {self.size} is not the picture's; an edit has its size: give auto or {own}"
             raise Problem(400, "invalid_size", message, param="size")
         pictures.check_output(picture, self.output_format)
-        mask = None if self.mask is None else pictures.read_mask(self.mask, picture.size, max_pixels)
         return EditJob(
             image=picture,
             instruction=self.prompt,
-            region=mask,
+            region=None if mask is None else pictures.region_of(mask, picture.size),
             threshold=self.threshold,
             include=_places(self.include),
             exclude=_places(self.exclude),
@@ -125,17 +156,19 @@ class EditForm(Form):
             context=self.context,
         )
 
-    def answer(self, pipe: AdaptEditPipeline, on_step: OnStep, max_pixels: int) -> Asking[bytes]:
-        job = self.job(max_pixels)
+    def work(self, pipe: AdaptEditPipeline, job: EditJob, on_step: OnStep) -> Asking[Worked]:
         region = yield from job.finding(pipe)
         on_step(0, 1)
-        result = yield from job.editing(pipe, region, on_step)
-        for image in result.images:
+        return Worked(region, (yield from job.editing(pipe, region, on_step)))
+
+    def answer(self, job: EditJob, worked: Worked) -> bytes:
+        assert worked.output is not None
+        for image in worked.output.images:
             if self.quality != "auto":
                 image.info["jpeg"] = {"quality": JPEG_QUALITY[self.quality], "subsampling": 0}
         images = [
             EditedImage(b64_json=pictures.encoded(image, self.output_format), seed=seed)
-            for image, seed in zip(result.images, result.seeds, strict=True)
+            for image, seed in zip(worked.output.images, worked.output.seeds, strict=True)
         ]
         width, height = job.image.size
         return _json(
@@ -144,7 +177,7 @@ class EditForm(Form):
                 data=images,
                 output_format=self.output_format,
                 size=f"{width}x{height}",
-                region=RegionFacts.of(region),
+                region=RegionFacts.of(worked.region),
             )
         )
 
@@ -155,9 +188,9 @@ class RegionForm(Form):
         Field(description="white: grey, white = edit. alpha: 0 = edit, as /v1/images/edits takes it."),
     ] = "white"
 
-    def job(self, max_pixels: int) -> EditJob:
+    def job(self, picture: Picture, mask: Image.Image | None) -> EditJob:
         return EditJob(
-            image=pictures.read_picture(self.image, max_pixels),
+            image=picture,
             instruction=self.prompt,
             threshold=self.threshold,
             include=_places(self.include),
@@ -165,10 +198,12 @@ class RegionForm(Form):
             grow=self.grow,
         )
 
-    def answer(self, pipe: AdaptEditPipeline, on_step: OnStep, max_pixels: int) -> Asking[bytes]:
-        region = yield from self.job(max_pixels).finding(pipe)
-        facts = RegionFacts.of(region)
-        mask = pictures.encoded_mask(region, self.polarity)
+    def work(self, pipe: AdaptEditPipeline, job: EditJob, on_step: OnStep) -> Asking[Worked]:
+        return Worked((yield from job.finding(pipe)))
+
+    def answer(self, job: EditJob, worked: Worked) -> bytes:
+        facts = RegionFacts.of(worked.region)
+        mask = pictures.encoded_mask(worked.region, self.polarity)
         return _json(RegionAnswer(created=int(time.time()), mask=mask, **facts.model_dump()))
 
 
@@ -177,7 +212,7 @@ def parse(kind: type[F], parts: Parts) -> F:
     fields: dict[str, Any] = {}
     for name, values in parts.items():
         if name not in kind.model_fields:
-            message = f"{_short(name)} is not known here; use {', '.join(kind.model_fields)}"
+            message = f"{quoted(name)} is not known here; use {', '.join(kind.model_fields)}"
             raise Problem(400, "unknown_parameter", message, param=name[:60])
         is_file = isinstance(values[0], bytes)
         if any(isinstance(value, bytes) != (name in FILES) for value in values):
@@ -199,16 +234,12 @@ def parse(kind: type[F], parts: Parts) -> F:
 def check_model(form: Form, model: str) -> None:
     """Raises Problem 404 where the form asks for another model than the one there is."""
     if form.model is not None and form.model != model:
-        message = f"there is no model {_short(form.model)}; leave it out or give {model}"
+        message = f"there is no model {quoted(form.model)}; leave it out or give {model}"
         raise Problem(404, "model_not_found", message, param="model")
 
 
 def _places(texts: Sequence[str]) -> list[Box | Point]:
     return [tuple(int(number) for number in text.split(",")) for text in texts]  # type: ignore[misc]
-
-
-def _short(name: str) -> str:
-    return repr(name if len(name) <= 60 else f"{name[:60]}...")
 
 
 def _json(answer: BaseModel) -> bytes:

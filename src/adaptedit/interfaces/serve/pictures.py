@@ -4,70 +4,78 @@ from __future__ import annotations
 
 import base64
 import io
-import tempfile
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
+from adaptedit.editing.job import EditJob
 from adaptedit.errors import AdaptEditError
 from adaptedit.interfaces.serve.problems import Problem
+from adaptedit.pictures.formats import WEB
 from adaptedit.pictures.image16 import Image16
 from adaptedit.pictures.picture import Picture
-from adaptedit.pictures.save import WITH_16_BITS, WITHOUT_ALPHA, save
+from adaptedit.pictures.pool import DecoderPool, Decoding
+from adaptedit.pictures.read import TooManyPixels
+from adaptedit.pictures.save import check_format, encode
 from adaptedit.region import Region, Size
 
 OutputFormat = Literal["png", "jpeg", "webp"]
 Polarity = Literal["white", "alpha"]
 
-READABLE = ("PNG", "JPEG", "WEBP")  # what OpenAI's route takes; each decoder more is a risk more
+
+def begin_picture(pool: DecoderPool, data: bytes) -> Decoding[Picture]:
+    """PNG, JPEG or WebP. What goes wrong is told by `problem`."""
+    return pool.picture(data, name="the image", formats=WEB)
 
 
-def read_picture(data: bytes, max_pixels: int) -> Picture:
-    """Raises Problem 400 for anything but one still PNG, JPEG or WebP within the limit."""
-    with _opened(data, "image", READABLE, max_pixels) as image:
-        try:
-            return Picture.open(image)
-        except AdaptEditError as error:
-            raise Problem(400, "invalid_image", str(error), param="image") from None
+def begin_mask(pool: DecoderPool, data: bytes) -> Decoding[Image.Image]:
+    """PNG. What goes wrong is told by `problem`."""
+    return pool.image(data, name="the mask", formats=("PNG",))
 
 
-def read_mask(data: bytes, size: Size, max_pixels: int) -> Region:
-    """Alpha 0 = edit, in a PNG of `size`. Raises Problem 400 for anything else."""
-    with _opened(data, "mask", ("PNG",), max_pixels) as image:
-        try:
-            image.load()
-        except Exception as error:  # decoders raise nearly anything on damaged bytes
-            raise _damaged("mask", error) from None
-        if not image.has_transparency_data:
-            raise Problem(
-                400,
-                "invalid_mask",
-                "the mask has no alpha channel; give a PNG of the picture's size, transparent where to edit",
-                param="mask",
-            )
-        try:
-            return Region.from_alpha(image, size)
-        except AdaptEditError as error:
-            raise Problem(400, "invalid_mask", str(error), param="mask") from None
+def region_of(mask: Image.Image, size: Size) -> Region:
+    """Alpha 0 = edit. Raises Problem 400 for a mask without alpha or of another size."""
+    if not mask.has_transparency_data:
+        raise Problem(
+            400,
+            "invalid_mask",
+            "the mask has no alpha channel; give a PNG of the picture's size, transparent where to edit",
+            param="mask",
+        )
+    try:
+        return Region.from_alpha(mask, size)
+    except AdaptEditError as error:
+        raise Problem(400, "invalid_mask", str(error), param="mask") from None
+
+
+def bytes_of(job: EditJob) -> int:
+    """What an edit holds: picture and candidates, each as the model sees it and as it came, and masks."""
+    width, height = job.image.size
+    channels = len(job.image.mode.removesuffix(";16").replace("I", "L"))
+    own = channels * (2 if job.image.mode.endswith(";16") else 1)
+    return width * height * ((3 + own) * (1 + job.candidates) + 8)
+
+
+def problem(error: AdaptEditError, field: str) -> Problem:
+    """Why the picture in a form's field could not be decoded."""
+    code = f"{field}_too_large" if isinstance(error, TooManyPixels) else f"invalid_{field}"
+    return Problem(400, code, str(error), param=field)
 
 
 def check_output(picture: Picture, kind: OutputFormat) -> None:
     """Refuses before the work what `encoded` would refuse after it."""
-    deep = isinstance(picture.original, Image16) and kind.upper() not in WITH_16_BITS
-    if deep or (picture.mode.startswith(("LA", "RGBA")) and kind.upper() in WITHOUT_ALPHA):
-        what = "16 bits a channel" if deep else "transparency"
-        message = f"the picture has {what}, which {kind} cannot hold; ask for output_format png"
-        raise Problem(400, "invalid_value", message, param="output_format")
+    try:
+        check_format(f".{kind}", picture.mode, picture.size)
+    except AdaptEditError as error:
+        message = str(error).rpartition(";")[0].replace("the picture: ", "")
+        message = f"{message}; ask for output_format png"
+        raise Problem(400, "invalid_value", message, param="output_format") from None
 
 
 def encoded(image: Image.Image | Image16, kind: OutputFormat) -> str:
     """Base64 of the very file that the command line would write."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / f"edited.{kind}"
-        save(image, path)
-        return base64.b64encode(path.read_bytes()).decode("ascii")
+    return base64.b64encode(encode(image, f".{kind}")).decode("ascii")
 
 
 def encoded_mask(region: Region, polarity: Polarity) -> str:
@@ -79,29 +87,3 @@ def encoded_mask(region: Region, polarity: Polarity) -> str:
     buffer = io.BytesIO()
     levels.save(buffer, format="PNG")
     return base64.b64encode(buffer.getvalue()).decode("ascii")
-
-
-def _opened(data: bytes, name: str, formats: tuple[str, ...], max_pixels: int) -> Image.Image:
-    """Its header only: the size is known before a pixel is decoded."""
-    try:
-        image = Image.open(io.BytesIO(data), formats=formats)
-    except UnidentifiedImageError:
-        kinds = "PNG, JPEG or WebP" if len(formats) > 1 else "PNG"
-        raise Problem(400, f"invalid_{name}", f"the {name} is no {kinds} file", param=name) from None
-    except Image.DecompressionBombError:
-        raise _too_many(name, "far", max_pixels) from None
-    except Exception as error:
-        raise _damaged(name, error) from None
-    if image.width * image.height > max_pixels:
-        raise _too_many(name, f"{image.width}x{image.height}", max_pixels)
-    return image
-
-
-def _damaged(name: str, error: Exception) -> Problem:
-    message = f"the {name} is truncated or damaged ({error}); send a whole copy of it"
-    return Problem(400, f"invalid_{name}", message, param=name)
-
-
-def _too_many(name: str, size: str, max_pixels: int) -> Problem:
-    message = f"the {name} has too many pixels ({size}); make it {max_pixels / 1e6:g} megapixels or less"
-    return Problem(400, f"{name}_too_large", message, param=name)

@@ -17,6 +17,7 @@ import uvicorn
 
 from adaptedit.errors import AdaptEditError
 from adaptedit.interfaces.serve.app import create_app
+from adaptedit.interfaces.serve.connections import limited
 from adaptedit.interfaces.serve.observe import JsonLines, log
 from adaptedit.interfaces.serve.settings import Settings
 from adaptedit.interfaces.serve.worker import Worker
@@ -66,6 +67,19 @@ def listen(host: str, port: int) -> socket.socket:
         raise AdaptEditError(f"cannot listen on {host}, port {port} ({reason}); give another") from None
 
 
+def configuration(settings: Settings, worker: Worker) -> uvicorn.Config:
+    """The application and how uvicorn runs it."""
+    return uvicorn.Config(
+        create_app(settings, worker),
+        log_config=None,
+        access_log=False,
+        http=limited(idle=settings.idle, per_peer=settings.per_peer),
+        limit_concurrency=CONNECTIONS,
+        timeout_graceful_shutdown=LAST_ANSWERS,
+        server_header=False,
+    )
+
+
 def serve(
     settings: Settings, load: Callable[[], AdaptEditPipeline], listener: socket.socket, *, drain: float
 ) -> None:
@@ -82,15 +96,7 @@ def serve(
 
     _return_large_memory()
     worker = Worker(load, settings.places, settings.max_batch)
-    config = uvicorn.Config(
-        create_app(settings, worker),
-        log_config=None,
-        access_log=False,
-        limit_concurrency=CONNECTIONS,
-        timeout_graceful_shutdown=LAST_ANSWERS,
-        server_header=False,
-    )
-    DrainingServer(config, worker, drain).run([listener])
+    DrainingServer(configuration(settings, worker), worker, drain).run([listener])
     if worker.failure is not None:
         raise worker.failure
     if worker.working:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from adaptedit.interfaces.serve.problems import Problem, busy
 
@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from adaptedit.editing.pipeline import AdaptEditPipeline
     from adaptedit.editing.together import Asking, Together
 
-Work = Callable[["AdaptEditPipeline", "OnStep"], "Asking[bytes]"]
+
+T = TypeVar("T")
+Work = Callable[["AdaptEditPipeline", "OnStep"], "Asking[T]"]
 
 
 class ClientGone(Exception):
@@ -31,21 +33,21 @@ class Stopped(Exception):
 
 
 @dataclass(frozen=True)
-class Done:
+class Done(Generic[T]):
     """What a job returned, and the seconds that it waited and ran."""
 
-    body: bytes
+    result: T
     queued: float
     worked: float
 
 
 @dataclass(eq=False)
 class _Order:
-    work: Work | None  # None once it is not wanted, so that the queue does not keep its upload
+    work: Work[Any] | None  # None once it is not wanted, so that the queue does not keep its pictures
     made: float = field(default_factory=time.monotonic)
     started: float | None = None
-    future: Future[Done] = field(default_factory=Future)  # for the model's thread
-    answer: asyncio.Future[Done] | None = None  # the same for the event loop
+    future: Future[Done[Any]] = field(default_factory=Future)  # for the model's thread
+    answer: asyncio.Future[Done[Any]] | None = None  # the same for the event loop
 
 
 class Worker:
@@ -94,21 +96,25 @@ class Worker:
         """How many jobs have not started."""
         return sum(order.started is None for order in self._orders)
 
-    @contextmanager
-    def place(self) -> Iterator[None]:
-        """Holds one of the places. Raises Problem 429 if all are taken, 503 if the server is not ready."""
+    def check_room(self) -> None:
+        """Raises Problem 429 if all places are taken, 503 if the server is not ready."""
         if self.state != "ready":
             raise busy(503, "not_ready", f"the server is {self.state}; try again later", 5)
         if self.taken >= self.places:
             seconds = min(max(math.ceil(self._pace * self.taken), 1), 60)
             raise busy(429, "queue_full", f"all {self.places} places are taken; try again later", seconds)
+
+    @contextmanager
+    def place(self) -> Iterator[None]:
+        """Holds one of the places. Raises Problem as `check_room`."""
+        self.check_room()
         self.taken += 1
         try:
             yield
         finally:
             self.taken -= 1
 
-    async def run(self, work: Work, *, gone: asyncio.Future[None], seconds: float) -> Done:
+    async def run(self, work: Work[T], *, gone: asyncio.Future[None], seconds: float) -> Done[T]:
         """What `work` returns or raises. gone: done when nobody waits for it any more.
 
         Raises ClientGone; Problem 503 if it takes too long or the server has to stop. A job that nobody
@@ -126,7 +132,7 @@ class Worker:
             waited: set[asyncio.Future[Any]] = {answer, gone}
             done, _ = await asyncio.wait(waited, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
             if not done:
-                raise busy(503, "timeout", f"not finished within {seconds:g} seconds; try again later", 30)
+                raise timed_out(seconds)
             if answer not in done:
                 raise ClientGone
             if answer.cancelled():
@@ -178,15 +184,19 @@ class Worker:
         finally:
             self.working = False
 
-    def _run(self, work: Work, order: _Order) -> Asking[Done]:
+    def _run(self, work: Work[T], order: _Order) -> Asking[Done[T]]:
         assert self._pipe is not None and self._together is not None
         order.started = time.monotonic()
         try:
-            body = yield from work(self._pipe, lambda *_: _check(order))
+            result = yield from work(self._pipe, lambda *_: _check(order))
         finally:
             worked = time.monotonic() - order.started
             self._pace += 0.2 * (worked / len(self._together) - self._pace)
-        return Done(body, order.started - order.made, worked)
+        return Done(result, order.started - order.made, worked)
+
+
+def timed_out(seconds: float) -> Problem:
+    return busy(503, "timeout", f"not finished within {seconds:.0f} seconds; try again later", 30)
 
 
 def _stopping() -> Problem:

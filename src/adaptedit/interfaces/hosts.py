@@ -1,0 +1,51 @@
+"""Only requests to names that this machine is known by, so that no other site's name can stand for it.
+
+A page anywhere can make a browser send requests to 127.0.0.1 under a name of its own (DNS rebinding); what a
+server answers then belongs to that page. So the `Host` header must be one that the operator expects.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from typing import Any
+
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+EVERYWHERE = ("0.0.0.0", "::", "")
+ANY = "*"
+PROBES = ("/healthz", "/readyz", "/metrics")  # asked by address, by those who do not know the name
+
+Scope = MutableMapping[str, Any]
+App = Callable[[Scope, Any, Any], Awaitable[None]]
+Refuse = Callable[[str], App]  # from the host to the answer
+
+
+def allowed(host: str, names: Iterable[str]) -> frozenset[str]:
+    """host: the address that is listened on. names: that the operator adds; "*" is every name."""
+    own = () if host in EVERYWHERE else (host,)
+    return frozenset(name.lower().strip("[]") for name in (*LOOPBACK, *own, *names))
+
+
+class AllowedHosts:
+    """ASGI middleware: a request to another host is answered by `refuse`, but for probes."""
+
+    def __init__(self, app: App, hosts: frozenset[str], refuse: Refuse) -> None:
+        self.app, self.hosts, self.refuse = app, hosts, refuse
+
+    async def __call__(self, scope: Scope, receive: Any, send: Any) -> None:
+        app = self.app
+        if scope["type"] in ("http", "websocket") and ANY not in self.hosts and scope["path"] not in PROBES:
+            host = _host(scope)
+            if host not in self.hosts:
+                app = self.refuse(host)
+        await app(scope, receive, send)
+
+
+def _host(scope: Scope) -> str:
+    """Without the port; empty where there is none, or more than one."""
+    found = [value.decode("latin-1") for name, value in scope["headers"] if name == b"host"]
+    if len(found) != 1:
+        return ""
+    host: str = found[0].strip().lower()
+    if host.startswith("["):  # [::1]:8000
+        return host[1:].partition("]")[0]
+    return host.rpartition(":")[0] if host.count(":") == 1 else host

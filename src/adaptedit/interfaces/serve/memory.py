@@ -1,0 +1,49 @@
+"""How much the server holds at once, in bytes, so that its memory has a bound whatever comes in."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from adaptedit.interfaces.serve.problems import busy
+
+
+class Uploads:
+    """Bytes of bodies that are coming in. Raises Problem 503 where they would be more than `most`."""
+
+    def __init__(self, most: int) -> None:
+        self.most, self.held = most, 0
+
+    def add(self, count: int) -> None:
+        if self.held + count > self.most:
+            raise busy(503, "busy", "too much is being uploaded at the moment; try again later", 5)
+        self.held += count
+
+    def remove(self, count: int) -> None:
+        self.held -= count
+
+
+class Decoded:
+    """Bytes of decoded pictures, known only afterwards: `at_once` pictures can go beyond `most`."""
+
+    def __init__(self, most: int, at_once: int) -> None:
+        self.most, self.held = most, 0
+        self._turns = asyncio.Semaphore(at_once)
+        self._freed = asyncio.Event()
+
+    @asynccontextmanager
+    async def turn(self) -> AsyncIterator[None]:
+        """Waits for a turn to decode, first come, first served, and until there is memory."""
+        async with self._turns:
+            while self.held >= self.most:
+                self._freed.clear()
+                await self._freed.wait()
+            yield
+
+    def add(self, count: int) -> None:
+        self.held += count
+
+    def remove(self, count: int) -> None:
+        self.held -= count
+        self._freed.set()
