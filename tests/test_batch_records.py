@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -125,7 +126,7 @@ WRONG: dict[str, tuple[Any, str]] = {
     "threshold": (A | {"threshold": 1}, "above 0 and below 1"),
     "not a number": (A | {"grow": float("nan")}, '"grow" must be'),
     "endless": (A | {"feather": float("inf")}, '"feather" must be'),
-    "narrow": (A | {"context": 0.9}, "1 or more"),
+    "narrow": (A | {"context": 0.9}, "from 1 to 1000"),
     "place": (A | {"include": [[1, 2, 3]]}, '"include" must be a list of [x, y] and'),
     "one place": (A | {"exclude": [1, 2]}, '"exclude" must be a list'),
     "out of the folder": (A | {"out": "../x.png"}, "inside --out"),
@@ -134,12 +135,38 @@ WRONG: dict[str, tuple[Any, str]] = {
     "format": (A | {"out": "x.gif"}, "ends in .png"),
     "long": (A | {"out": "x" * 250 + ".png"}, "240 bytes"),
     "lines in a name": (A | {"id": "a\nb"}, "text on one line"),
+    "more than a float holds": ('{"image": "a.png", "instruction": "x", "grow": 1e999}', "got inf"),
+    "not finite": (A | {"context": float("-inf")}, '"context" must be'),
+    "grows too far": (A | {"grow": -65_536}, "from -65535 to 65535, got -65536"),
+    "a wide edge": (A | {"feather": 65_536}, "from 0 to 65535"),
+    "a negative edge": (A | {"feather": -1e-12}, "from 0 to 65535"),
+    "much context": (A | {"context": 1000.5}, "from 1 to 1000"),
+    "a number of many digits": (A | {"steps": 10**300}, "got 1000000000"),
+    "many places": (
+        A | {"include": [[1, 2]] * 33, "exclude": [[1, 2]] * 32},
+        '"include" and "exclude" hold 65 places; give at most 64',
+    ),
+    "half a character": (A | {"instruction": "remove \ud83d it"}, '"instruction" must be text'),
+    "half a character in a name": (A | {"id": "\udcff"}, '"id" must be text on one line'),
+    "a long field": (A | {"x" * 999: 1}, f"'{'x' * 60}...' is no field"),
+    "a long value": (A | {"steps": ["x" * 999] * 99}, "xxx..."),
+    "a long path": (A | {"image": f"{'x' * 999}.png", "id": "x"}, "cannot be read (File name too long)"),
+    "a path without end": (
+        A | {"image": "x/" * 9999 + "a.png", "id": "x"},
+        "cannot be read (File name too long)",
+    ),
+    "no name": (A | {"image": ".", "out": "x.png"}, "is a folder"),
+    "the batch's folder": (A | {"out": "shards/x.png"}, "the batch uses shards itself"),
+    "the batch's folder in capitals": (A | {"out": "Shards/x.png"}, "the batch uses Shards itself"),
+    "the batch's manifest": (A | {"out": "manifest.json/x.png"}, "the batch uses manifest.json itself"),
+    "a pipe": (A | {"image": "pipe"}, "pipe is no ordinary file"),
     "onto the source": (A | {"out": "sub/../a.png"}, "inside --out"),
 }
 
 
 def test_every_mistake_is_named_with_its_line(desk: Path, subtests: Subtests) -> None:
     (desk / "sub").mkdir()
+    os.mkfifo(desk / "pipe")
     for wrong, (line, message) in WRONG.items():
         with subtests.test(wrong):
             path = desk / "jobs.jsonl"
@@ -153,6 +180,45 @@ def test_every_mistake_is_named_with_its_line(desk: Path, subtests: Subtests) ->
                 load(path, desk / "out")
             assert str(raised.value).startswith(f"{path}, line 3: ") and message in str(raised.value)
             assert "\n" not in str(raised.value)
+            assert all(len(problem) < 700 for problem in raised.value.problems)
+
+
+def test_an_output_inside_another_is_refused_with_both_lines(desk: Path) -> None:
+    path = jobs(
+        desk,
+        A | {"id": "1", "out": "x.png"},
+        A | {"id": "2", "out": "x.png/deep/er.png"},
+        A | {"id": "3", "out": "y/z-1.png/w.png"},
+        A | {"id": "4", "out": "y/z.png", "candidates": 2},
+        A | {"id": "5", "out": "x.pngs/a.png"},
+    )
+    with pytest.raises(BadRecords) as raised:
+        load(path, desk / "out")
+    assert [problem.removeprefix(f"{path}, line ") for problem in raised.value.problems] == [
+        f"2: its output x.png/deep/er.png lies inside x.png, the output of {path}, line 1; "
+        'give an "out" of its own',
+        f"3: its output y/z-1.png/w.png lies inside y/z-1.png, the output of {path}, line 4; "
+        'give an "out" of its own',
+    ]
+
+
+def test_jobs_that_are_no_text(desk: Path) -> None:
+    os.mkfifo(desk / "pipe")
+    (desk / "utf16.jsonl").write_text(json.dumps(A), "utf-16")
+    for source, message in (
+        (desk / "pipe", "is no ordinary file"),
+        (Path("/dev/zero"), "is no ordinary file"),
+        (Path("/dev/stdin/x"), "cannot be read"),
+        (desk / "a.png", "is no text in UTF-8"),
+        (desk / "utf16.jsonl", "is no text in UTF-8"),
+        (desk / ("x" * 999), "cannot be read (File name too long)"),
+    ):
+        with pytest.raises(AdaptEditError) as raised:
+            load(source, desk / "out", "x")
+        assert message in str(raised.value) and len(str(raised.value)) < 400
+    for instruction in (" ", "remove \udcff"):
+        with pytest.raises(AdaptEditError, match='--instruction must be text such as "remove the apple"'):
+            load(desk, desk / "out", instruction)
 
 
 def test_all_problems_are_found_at_once(desk: Path) -> None:

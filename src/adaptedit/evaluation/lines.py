@@ -1,8 +1,12 @@
-"""JSON lines that several processes append to and any kill leaves readable: OUT/shards/NAME.RANK.jsonl."""
+"""JSON lines that several processes write at the same time: OUT/shards/NAME.RANK.jsonl, one file a process.
+
+A kill at any moment leaves them readable.
+"""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +15,11 @@ from adaptedit.files import write_atomically
 Row = dict[str, Any]
 
 
-def append(out: Path, name: str, rank: int, row: Row) -> None:
-    """One line, in one write. What a kill left of an earlier line is ended first, so it spoils nothing."""
+def append(out: Path, name: str, rank: int | str, row: Row) -> None:
+    """One line, in one write. What a kill left of an earlier line is ended first, so it spoils nothing.
+
+    rank: of the only process that writes this file, or another name for it. Raises OSError.
+    """
     path = out / "shards" / f"{name}.{rank}.jsonl"
     with path.open("a+b") as file:
         if file.tell():
@@ -23,17 +30,22 @@ def append(out: Path, name: str, rank: int, row: Row) -> None:
 
 
 def read(out: Path, name: str) -> list[Row]:
-    """All whole lines of every shard. A line cut short by a kill is left out."""
+    """All whole lines of every shard. What is no JSON object is left out, such as a line cut by a kill."""
     rows = []
     for path in sorted((out / "shards").glob(f"{name}.*.jsonl")):
-        for line in path.read_bytes().splitlines():
-            try:
-                rows.append(json.loads(line))
-            except ValueError:  # of JSON or of UTF-8
-                continue
+        if path.is_file():
+            for line in path.read_bytes().splitlines():
+                try:
+                    row = json.loads(line)
+                except (ValueError, RecursionError):  # ValueError: of JSON or of UTF-8
+                    continue
+                if isinstance(row, dict):
+                    rows.append(row)
     return rows
 
 
-def merged(out: Path, name: str, rows: list[Row]) -> None:
+def merged(
+    out: Path, name: str, rows: list[Row], write: Callable[[Path, bytes], None] = write_atomically
+) -> None:
     """Writes NAME.jsonl; the shards stay, another process may still be writing its last line."""
-    write_atomically(out / f"{name}.jsonl", "".join(json.dumps(row) + "\n" for row in rows).encode())
+    write(out / f"{name}.jsonl", "".join(json.dumps(row) + "\n" for row in rows).encode())

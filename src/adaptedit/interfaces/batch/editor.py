@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from adaptedit.errors import AdaptEditError, GlobalEdit, NoLocalRegion
 from adaptedit.evaluation.lines import Row
 from adaptedit.interfaces.batch import manifest
+from adaptedit.interfaces.batch.claims import sha256
+from adaptedit.interfaces.batch.outputs import CannotWrite, Outputs
 from adaptedit.interfaces.batch.records import Record
 from adaptedit.interfaces.loading import load_pipeline
 
@@ -22,34 +23,35 @@ Edit = Callable[[Record], Row]
 Start = Callable[[int], Edit]  # from a process's number, in that process
 
 
-class CannotWrite(AdaptEditError):
-    """No fault of the record: the batch stops, and goes on from it when it is run again."""
-
-
 @dataclass(frozen=True)
 class Editor:
-    """Loads the editor in the process that calls it. GPUs are dealt out by the process's number."""
+    """Loads the editor in the process that calls it. GPUs are dealt out by the process's number.
+
+    overwrite: see `Outputs`.
+    """
 
     out: Path
     backbone: str
     adapter: str | None
+    overwrite: bool = False
 
     def __call__(self, number: int) -> Edit:
         pipe = load_pipeline(self.backbone, self.adapter, number)
         import torch
 
         torch.set_num_threads(1)  # sums in one order, however many cores and processes there are
-        return lambda record: edit(pipe, self.out, record)
+        outputs = Outputs(self.out, self.overwrite)
+        return lambda record: edit(pipe, outputs, record)
 
 
-def edit(pipe: AdaptEditPipeline, out: Path, record: Record) -> Row:
+def edit(pipe: AdaptEditPipeline, outputs: Outputs, record: Record) -> Row:
     """The record's line. Whatever goes wrong with it is in there; only CannotWrite is raised.
 
-    Pictures are there afterwards if, and only if, the status is "done".
+    Pictures that the batch wrote are there afterwards if, and only if, the status is "done".
     """
     started = time.perf_counter()
     try:
-        row = _edited(pipe, out, record)
+        row = _edited(pipe, outputs, record)
     except CannotWrite:
         raise
     except GlobalEdit as error:
@@ -61,33 +63,24 @@ def edit(pipe: AdaptEditPipeline, out: Path, record: Record) -> Row:
     except Exception as error:  # a model may raise anything; the batch goes on
         row = manifest.row(record, "failed", " ".join(f"{type(error).__name__}: {error}".split()))
     if row["status"] != "done":
-        for path in record.outputs:
-            with suppress(NotADirectoryError):
-                (out / path).unlink(missing_ok=True)
+        outputs.remove(record.outputs)
     return row | {"seconds": round(time.perf_counter() - started, 3)}
 
 
-def _edited(pipe: AdaptEditPipeline, out: Path, record: Record) -> Row:
-    from adaptedit.pictures.save import save
+def _edited(pipe: AdaptEditPipeline, outputs: Outputs, record: Record) -> Row:
+    from adaptedit.pictures.save import check_format, encode
 
     job = record.job()
+    suffix = PurePosixPath(record.outputs[0]).suffix
+    check_format(suffix, job.image.mode, job.image.size, record.outputs[0])
     region = job.find(pipe)
     result = job.run(pipe, region)
-    paths = [out / path for path in record.outputs]
-    for image, path in zip(result.images, paths, strict=True):
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            save(image, path)
-        except (OSError, AdaptEditError) as error:
-            cause = error if isinstance(error, OSError) else error.__context__
-            if isinstance(cause, OSError) and cause.errno:  # of the disk, not of the picture's encoder
-                raise CannotWrite(
-                    f"{path}: cannot be written ({cause.strerror}); {manifest.AFTER_A_FAILED_WRITE}"
-                ) from None
-            raise
+    pictures = zip(record.outputs, result.images, strict=True)
+    files = {path: encode(image, suffix, path) for path, image in pictures}
+    outputs.write(files)
     return manifest.row(record, "done") | {
-        "outputs": list(record.outputs),
-        "sha256": [manifest.sha256(path) for path in paths],
+        "outputs": list(files),
+        "sha256": [sha256(data) for data in files.values()],
         "seed": result.seeds[0],
         "coverage": round(region.coverage(), 6),
         "confidence": round(region.confidence(), 6),

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from pathlib import PurePosixPath
+from pathlib import PurePath, PurePosixPath
 from typing import Any
 
+from adaptedit.errors import quoted
 from adaptedit.pictures.formats import WRITABLE
 
 Fields = dict[str, Any]
 
+MOST_PLACES = 64
+_KINDS: set[type[PurePath]] = {PurePosixPath, type(PurePath())}  # of paths: everywhere, on this system
 _CONTROL_OR_SURROGATE = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
+_SURROGATE = re.compile(r"[\ud800-\udfff]")  # half a character, which no file and no model takes
 
 
 def problems(fields: Fields) -> list[str]:
@@ -19,17 +23,27 @@ def problems(fields: Fields) -> list[str]:
     found = [f'lacks "{key}"' for key in ("image", "instruction") if key not in fields]
     for key, value in fields.items():
         if key not in KNOWN:
-            found.append(f'"{key}" is no field; use {", ".join(KNOWN)}')
+            name = f'"{key}"' if key.isidentifier() and len(key) <= 60 else quoted(key)
+            found.append(f"{name} is no field; use {', '.join(KNOWN)}")
         elif not KNOWN[key][0](value):
-            found.append(f'"{key}" must be {KNOWN[key][1]}, got {value!r}')
+            found.append(f'"{key}" must be {KNOWN[key][1]}, got {quoted(value)}')
     if fields.get("everywhere") and "region" in fields:
         found.append('"region" and "everywhere" exclude each other; give one of them')
+    places = [fields[key] for key in ("include", "exclude") if _places(fields.get(key))]
+    if (count := sum(map(len, places))) > MOST_PLACES:
+        found.append(f'"include" and "exclude" hold {count} places; give at most {MOST_PLACES} together')
     return found
 
 
 def outside(path: str) -> bool:
-    """Whether a relative path may leave its folder."""
-    return path.startswith("/") or ".." in PurePosixPath(path).parts
+    """Whether a path may leave the folder that it is relative to; on Windows by a drive or \\ too."""
+    return any(bool(kind(path).anchor) or ".." in kind(path).parts for kind in _KINDS)
+
+
+def named(path: object) -> str:
+    """A path or a name in an error message: as it is, unless it is very long or cannot be shown."""
+    text = str(path)
+    return text if len(text) <= 200 and text.isprintable() else quoted(text, 200)
 
 
 def _text(value: Any) -> bool:
@@ -38,7 +52,7 @@ def _text(value: Any) -> bool:
 
 
 def _instruction(value: Any) -> bool:
-    return isinstance(value, str) and bool(value.strip())
+    return isinstance(value, str) and bool(value.strip()) and _SURROGATE.search(value) is None
 
 
 def _output(value: Any) -> bool:
@@ -59,10 +73,14 @@ def _whole(low: int, high: int) -> Callable[[Any], bool]:
 
 
 def _number(low: float, high: float) -> Callable[[Any], bool]:
-    """Of the open interval."""
+    """From low to high, both included. NaN and the infinities are in no such interval."""
     return lambda value: (
-        isinstance(value, (int, float)) and not isinstance(value, bool) and low < value < high
+        isinstance(value, (int, float)) and not isinstance(value, bool) and low <= value <= high
     )
+
+
+def _threshold(value: Any) -> bool:
+    return _number(0, 1)(value) and 0 < value < 1
 
 
 def _among(*names: str) -> tuple[Callable[[Any], bool], str]:
@@ -88,16 +106,16 @@ KNOWN: dict[str, tuple[Callable[[Any], bool], str]] = {
     "region": (_text, "the path of a mask"),
     "polarity": _among("white", "black", "alpha"),
     "everywhere": (_flag, "true or false"),
-    "threshold": (_number(0, 1), "a number above 0 and below 1"),
+    "threshold": (_threshold, "a number above 0 and below 1"),
     "include": PLACES,
     "exclude": PLACES,
     "within": (_text, "the path of a mask"),
     "invert": (_flag, "true or false"),
-    "grow": (_number(-(2**31), 2**31), "a number of pixels"),
+    "grow": (_number(-65_535, 65_535), "a number of pixels from -65535 to 65535"),
     "preserve": _among("exact", "latent", "soft"),
     "steps": (_whole(1, 10_000), "a whole number from 1 to 10000"),
     "seed": (_whole(0, 2**63 - 1), "a whole number from 0 to 2^63 - 1"),
     "candidates": (_whole(1, 64), "a whole number from 1 to 64"),
-    "feather": (_number(-1e-9, 2**31), "a number of pixels, 0 or more"),
-    "context": (_number(1 - 1e-9, 2**31), "a number, 1 or more"),
+    "feather": (_number(0, 65_535), "a number of pixels from 0 to 65535"),
+    "context": (_number(1, 1000), "a number from 1 to 1000"),
 }

@@ -12,13 +12,15 @@ import time
 from collections.abc import Iterable
 from importlib.metadata import version
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from adaptedit import __version__
 from adaptedit.errors import AdaptEditError
 from adaptedit.evaluation import lines
 from adaptedit.evaluation.lines import Row
-from adaptedit.files import write_atomically
+from adaptedit.interfaces.batch.claims import replace, sha256
+from adaptedit.interfaces.batch.fields import named
+from adaptedit.interfaces.batch.outputs import CannotWrite
 from adaptedit.interfaces.batch.records import Record
 
 Status = Literal["done", "failed", "no_region", "global"]
@@ -44,38 +46,52 @@ def row(record: Record, status: Status, error: str | None = None) -> Row:
     }
 
 
-def sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-AFTER_A_FAILED_WRITE = "make room, then run the same command: it goes on from here"
-
-
 def append(out: Path, shard: int, one: Row) -> None:
-    """AdaptEditError if the disk is full; what was written of the line by then does no harm."""
+    """CannotWrite if the disk is full; what was written of the line by then does no harm."""
     try:
         lines.append(out, NAME, shard, one)
     except OSError as error:
-        raise AdaptEditError(
-            f"{out / 'shards'}: cannot be written ({error.strerror}); {AFTER_A_FAILED_WRITE}"
-        ) from None
+        raise CannotWrite.to(out / "shards", error) from None
 
 
 def latest(out: Path, records: Iterable[Record]) -> dict[str, Row]:
-    """By id, the newest line of each record that is as it was when that was written."""
+    """By id, the newest line of each record that is as it was when that was written.
+
+    Lines that lack a field, or have another type in it, count as not there.
+    """
     newest: dict[str, Row] = {}
     digests = {record.id: record.digest for record in records}
-    for one in sorted(lines.read(out, NAME), key=lambda one: float(one["finished"])):
+    whole = filter(_is_whole, lines.read(out, NAME))
+    for one in sorted(whole, key=lambda one: float(one["finished"])):
         if digests.get(one["id"]) == one["record"]:
             newest[one["id"]] = one
     return newest
 
 
-def is_done(out: Path, one: Row) -> bool:
-    """Its pictures are there, and are the very ones."""
+def _is_whole(one: Row) -> bool:
+    finished = one.get("finished")
+    return (
+        all(isinstance(one.get(key), str) for key in ("id", "record", "status"))
+        and one["status"] in STATUSES
+        and all(_texts(one.get(key)) for key in ("outputs", "sha256"))
+        and isinstance(finished, (int, float))
+        and 0 <= finished < 1e12  # seconds since 1970
+    )
+
+
+def _texts(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(one, str) for one in value)
+
+
+def is_done(out: Path, record: Record, one: Row) -> bool:
+    """Its pictures are there, and are the very ones that its line names."""
+    if one["status"] != "done" or one["outputs"] != list(record.outputs):
+        return False
     try:
-        found = [sha256(out / path) for path in one["outputs"]]
-        return bool(one["status"] == "done" and found == one["sha256"])
+        paths = [out / path for path in record.outputs]
+        return all(path.is_file() for path in paths) and (
+            [sha256(path.read_bytes()) for path in paths] == one["sha256"]
+        )
     except OSError:
         return False
 
@@ -84,45 +100,106 @@ def merge(out: Path, records: list[Record]) -> dict[str, Row]:
     """Writes manifest.jsonl, a line for each record that has one, in the records' order; returns `latest`.
 
     Shards may end at the same time: whoever has written looks whether more has come, so the last knows all.
+    Raises CannotWrite.
     """
     known: dict[str, Row] = {}
     seen: dict[str, int] | None = None
     while seen != (now := _sizes(out)):
         seen, known = now, latest(out, records)
-        lines.merged(out, NAME, [known[record.id] for record in records if record.id in known])
+        rows = [known[record.id] for record in records if record.id in known]
+        lines.merged(out, NAME, rows, _replace)
     return known
+
+
+def _replace(path: Path, data: bytes) -> None:
+    """If it is another than is there. Raises CannotWrite."""
+    try:
+        if not path.is_file() or path.read_bytes() != data:
+            replace(path.parent, path.name, data)
+    except (OSError, AdaptEditError) as error:
+        raise CannotWrite.to(path, error) from None
 
 
 def _sizes(out: Path) -> dict[str, int]:
     """Of files that only grow."""
-    return {path.name: path.stat().st_size for path in (out / "shards").iterdir()}
+    return {path.name: path.stat().st_size for path in (out / "shards").glob(f"{NAME}.*.jsonl")}
 
 
 def describe(out: Path, backbone: str, adapter: str | None) -> None:
     """Writes manifest.json, or checks that it is of the same editor and notes other versions.
 
-    Raises AdaptEditError for another editor, or if the folder cannot be made.
+    Raises AdaptEditError for another editor, for manifests that no batch wrote, and if the folder cannot be
+    made; CannotWrite if they cannot be written.
     """
     try:
         (out / "shards").mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise AdaptEditError(f"{out}: cannot be made ({error.strerror}); give another --out") from None
-    path = out / "manifest.json"
+        raise AdaptEditError(f"{named(out)}: cannot be made ({error.strerror}); give another --out") from None
     editor: Row = {"backbone": _weights(backbone), "adapter": _weights(adapter)}
     versions = {name: version(name) for name in ("torch", "diffusers", "transformers", "numpy", "pillow")}
     versions = {"adaptedit": __version__, "python": platform.python_version()} | versions
     header: Row = editor | {"versions": [versions]}
-    if path.exists():
-        before = json.loads(path.read_text("utf-8"))
+    before = _header(out)
+    if before is not None:
         for part, now in editor.items():
             if before[part] != now:
                 raise AdaptEditError(
-                    f"{out} holds a batch of {part} {before[part]}, not {now}; give another --out"
+                    f"{named(out)} holds a batch of {part} {_label(before[part])}, not {_label(now)}; give "
+                    "another --out"
                 )
         if versions in before["versions"]:
             return
         header["versions"] = [*before["versions"], versions]
-    write_atomically(path, f"{json.dumps(header, indent=1)}\n".encode())
+    _replace(out / f"{NAME}.json", f"{json.dumps(header, indent=1)}\n".encode())
+
+
+def _header(out: Path) -> Row | None:
+    """What manifest.json says; None where no batch has been, or a power cut left the file empty."""
+    path = out / f"{NAME}.json"
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        if (out / f"{NAME}.jsonl").exists():
+            raise AdaptEditError(
+                f"{named(out / NAME)}.jsonl: no batch wrote it, for there is no {NAME}.json; move it "
+                "away, or give another --out"
+            ) from None
+        return None
+    except OSError as error:
+        raise AdaptEditError(
+            f"{named(path)}: cannot be read ({error.strerror}); give another --out"
+        ) from None
+    if not data:
+        return None
+    try:
+        header = json.loads(data)
+    except (ValueError, RecursionError):
+        header = None
+    if not _is_header(header):
+        raise AdaptEditError(
+            f"{named(path)}: is damaged, or no batch wrote it; move it away, or give another --out"
+        )
+    return dict(header)
+
+
+def _is_header(header: Any) -> bool:
+    return (
+        isinstance(header, dict)
+        and isinstance(header.get("versions"), list)
+        and {"backbone", "adapter"} <= header.keys()
+        and all(
+            header[part] is None
+            or (isinstance(header[part], dict) and isinstance(header[part].get("name"), str))
+            for part in ("backbone", "adapter")
+        )
+    )
+
+
+def _label(weights: Row | None) -> str:
+    if weights is None:
+        return "none"
+    digest = weights.get("sha256")
+    return named(weights["name"]) + (f" (sha256 {str(digest)[:12]}...)" if digest else "")
 
 
 def _weights(name: str | None) -> Row | None:

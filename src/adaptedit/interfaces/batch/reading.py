@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import json
 import os
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from adaptedit.errors import AdaptEditError
-from adaptedit.interfaces.batch.fields import KNOWN, Fields, problems
+from adaptedit.errors import AdaptEditError, quoted
+from adaptedit.interfaces.batch.fields import KNOWN, Fields, named, problems
 from adaptedit.interfaces.batch.records import Record
 from adaptedit.pictures.formats import WRITABLE
 
 METADATA = "metadata.jsonl"
+OWN = ("manifest.json", "manifest.jsonl", "shards")  # in the batch's folder
+HEAD = 65_536  # bytes of a file that show whether it is text
 
 
 class BadRecords(AdaptEditError):
-    """problems: one line each, that starts with the record's line number."""
+    """problems: one line each, that starts with where it is. source: the jobs, or the outputs' folder."""
 
     def __init__(self, problems: list[str], source: Path) -> None:
         self.problems = problems
-        more = f"{source}: {len(problems)} problems; correct them, nothing was edited"
+        more = f"{named(source)}: {len(problems)} problems; correct them, nothing was edited"
         super().__init__(problems[0] if len(problems) == 1 else more)
 
 
@@ -29,17 +32,24 @@ def load(source: Path, out: Path, instruction: str | None = None) -> list[Record
 
     out: the batch's folder. instruction: of the records that have none.
 
-    Raises BadRecords for fields, types, missing files, ids or outputs that two records share, and outputs
-    that would overwrite an input; AdaptEditError if there is no record at all.
+    Raises BadRecords for fields, types, missing files, ids or outputs that two records share, outputs inside
+    one another, and outputs that would overwrite an input; AdaptEditError if there is no record at all.
     """
-    lines = source / METADATA if source.is_dir() else source
-    if source.is_dir() and not lines.exists():
+    check, wanted = KNOWN["instruction"]
+    if instruction is not None and not check(instruction):
+        raise AdaptEditError(f"--instruction must be {wanted}, got {quoted(instruction)}")
+    try:
+        folder = stat.S_ISDIR(os.stat(source).st_mode)
+    except OSError as error:
+        raise _unreadable(source, error) from None
+    lines = source / METADATA if folder else source
+    if folder and not lines.exists():
         if instruction is None:
             raise AdaptEditError(
-                f'{source}: has no {METADATA}; give --instruction "..." to edit every picture in it'
+                f'{named(source)}: has no {METADATA}; give --instruction "..." to edit every picture in it'
             )
-        if out.resolve() == source.resolve():
-            raise AdaptEditError(f"{out}: holds the pictures to edit; give another --out")
+        if os.path.realpath(out) == os.path.realpath(source):
+            raise AdaptEditError(f"{named(out)}: holds the pictures to edit; give another --out")
         written = _pictures(source)
     else:
         written = _lines(lines)
@@ -48,33 +58,45 @@ def load(source: Path, out: Path, instruction: str | None = None) -> list[Record
         if isinstance(fields, dict) and instruction is not None:
             fields.setdefault("instruction", instruction)
         checks.add(where, fields, lines.parent.absolute())
+    checks.nested()
     checks.overwriting(out)
     if checks.found:
         raise BadRecords(checks.found, source)
     if not checks.records:
         raise AdaptEditError(
-            f"{source}: there is nothing to edit; give a folder of pictures, or a line for each edit such as "
-            '{"image": "a.jpg", "instruction": "remove the mug"}'
+            f"{named(source)}: there is nothing to edit; give a folder of pictures, or a line for each edit "
+            'such as {"image": "a.jpg", "instruction": "remove the mug"}'
         )
     return checks.records
 
 
 def _pictures(folder: Path) -> Iterator[tuple[str, Fields | str]]:
     """Those in the folder itself, hidden ones left out."""
-    for path in sorted(folder.iterdir()):
+    try:
+        paths = sorted(folder.iterdir())
+    except OSError as error:
+        raise _unreadable(folder, error) from None
+    for path in paths:
         if path.suffix.lower() in WRITABLE and not path.name.startswith(".") and path.is_file():
-            yield str(path), {"image": path.name}
+            yield named(path), {"image": path.name}
 
 
 def _lines(path: Path) -> Iterator[tuple[str, Fields | str]]:
     """Where it stands, and the object or what is wrong with it. A field that is null is not given."""
     try:
+        if not stat.S_ISREG(os.stat(path).st_mode):  # a pipe or a device may never end
+            raise AdaptEditError(
+                f"{named(path)}: is no ordinary file; give a JSONL file or a folder of pictures"
+            )
         file = path.open("rb")
     except OSError as error:
-        raise AdaptEditError(
-            f"{path}: cannot be read ({error.strerror}); give a JSONL file or a folder of pictures"
-        ) from None
+        raise _unreadable(path, error) from None
     with file:
+        if b"\0" in file.read(HEAD):
+            raise AdaptEditError(
+                f"{named(path)}: is no text in UTF-8; give a JSONL file or a folder of pictures"
+            )
+        file.seek(0)
         for number, line in enumerate(file, start=1):
             if not line.strip():
                 continue
@@ -90,7 +112,13 @@ def _lines(path: Path) -> Iterator[tuple[str, Fields | str]]:
                         fields["image"] = fields.pop("file_name")
                 else:
                     fields = 'is not an object such as {"image": "a.jpg", "instruction": "remove the mug"}'
-            yield f"{path}, line {number}", fields
+            yield f"{named(path)}, line {number}", fields
+
+
+def _unreadable(path: Path, error: OSError) -> AdaptEditError:
+    return AdaptEditError(
+        f"{named(path)}: cannot be read ({error.strerror}); give a JSONL file or a folder of pictures"
+    )
 
 
 class _Checks:
@@ -115,14 +143,29 @@ class _Checks:
     def _names(self, record: Record, where: str) -> Iterator[str]:
         first = self.ids.setdefault(record.id, where)
         if first != where:
-            yield f'the id {record.id!r} is taken by {first}; give an "id" of its own'
+            yield f'the id {quoted(record.id)} is taken by {first}; give an "id" of its own'
+        name = record.outputs[0]
         check, wanted = KNOWN["out"]
-        if not check(record.outputs[0]):
-            yield f'its output would be {record.outputs[0]!r}; give an "out", {wanted}'
+        if not check(name):
+            yield f'its output would be {quoted(name)}; give an "out", {wanted}'
+        elif (first_part := name.split("/")[0]).casefold() in OWN:
+            yield f'its output would be {named(name)}, but the batch uses {first_part} itself; give an "out"'
         taken = [self.outputs[one] for one in record.outputs if one in self.outputs]
         if taken and first == where:
-            yield f'its output {record.outputs[0]} is also that of {taken[0]}; give an "out" of its own'
+            yield f'its output {named(name)} is also that of {taken[0]}; give an "out" of its own'
         self.outputs |= dict.fromkeys(record.outputs, where)
+
+    def nested(self) -> None:
+        """Finds outputs that need a folder where another output is a file."""
+        for output, where in self.outputs.items():
+            above = output.rpartition("/")[0]
+            while above:
+                if above in self.outputs:
+                    self.found.append(
+                        f"{where}: its output {named(output)} lies inside {named(above)}, the output of "
+                        f'{self.outputs[above]}; give an "out" of its own'
+                    )
+                above = above.rpartition("/")[0]
 
     def overwriting(self, out: Path) -> None:
         """Finds outputs that are also a picture or a mask that is read."""
@@ -133,10 +176,20 @@ class _Checks:
         for where, record in zip(self.where, self.records, strict=True):
             for output in record.outputs:
                 if os.path.realpath(os.path.join(folder, output)) in inputs:
-                    self.found.append(f"{where}: {output} would overwrite an input; give another --out")
+                    self.found.append(
+                        f"{where}: {named(output)} would overwrite an input; give another --out"
+                    )
 
 
 def _missing(record: Record) -> Iterator[str]:
     for path in record.files:
-        if not path.is_file():
-            yield f"{path} is {'a folder' if path.is_dir() else 'missing'}; give the path of a picture"
+        try:
+            kind = stat.S_IFMT(os.stat(path).st_mode)
+        except (FileNotFoundError, NotADirectoryError):
+            yield f"{named(path)} is missing; give the path of a picture"
+        except OSError as error:
+            yield f"{named(path)} cannot be read ({error.strerror}); give the path of a picture"
+        else:
+            if kind != stat.S_IFREG:
+                what = "a folder" if kind == stat.S_IFDIR else "no ordinary file"
+                yield f"{named(path)} is {what}; give the path of a picture"

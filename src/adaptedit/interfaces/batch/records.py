@@ -44,7 +44,7 @@ class Record:
     @classmethod
     def of(cls, fields: Fields, root: Path) -> Record:
         name = PurePosixPath(fields["image"])
-        default = name.stem if outside(fields["image"]) else str(name.with_suffix(""))
+        default = name.stem if outside(fields["image"]) or not name.name else str(name.with_suffix(""))
         record_id = fields.get("id", default)
         out = PurePosixPath(fields.get("out", f"{record_id}.png"))
         count = fields.get("candidates", 1)

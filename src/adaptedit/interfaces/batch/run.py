@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import os
 import re
+import stat
 import time
 from collections import Counter
 from collections.abc import Callable, Generator
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 from adaptedit.evaluation.lines import Row
 from adaptedit.interfaces.batch import manifest
+from adaptedit.interfaces.batch.claims import Claims
 from adaptedit.interfaces.batch.editor import Start
 from adaptedit.interfaces.batch.records import Record
 
-LEFTOVER = re.compile(r"\.[0-9a-f]{16}\.tmp")  # of `files.write_atomically`, when it was killed
+LEFTOVER = re.compile(r"\.[0-9a-f]{16}\.tmp")  # of `files.replacing`, when it was killed
 LEFTOVER_AGE = 3600.0  # seconds; a younger one may be another shard's, which is writing it
 
 
@@ -32,7 +35,7 @@ def left(out: Path, records: list[Record], retry_failed: bool = False) -> list[R
         one = known.get(record.id)
         if one is None or (retry_failed and one["status"] == "failed"):
             return False
-        return one["status"] != "done" or manifest.is_done(out, one)
+        return one["status"] != "done" or manifest.is_done(out, record, one)
 
     return [record for record in records if not settled(record)]
 
@@ -60,8 +63,20 @@ def run(
 
 
 def _sweep(out: Path, records: list[Record]) -> None:
-    """Removes what killed runs left half-written beside the pictures."""
+    """Removes what killed runs left half-written beside the pictures: claimed by them, or still empty."""
+    claims: Claims | None = None
     for folder in {out, *((out / path).parent for record in records for path in record.outputs)}:
-        for path in folder.glob(".*.tmp"):
-            if LEFTOVER.fullmatch(path.name) and time.time() - path.stat().st_mtime > LEFTOVER_AGE:
-                path.unlink(missing_ok=True)
+        for path in _leftovers(folder):
+            with suppress(OSError):  # it is gone, or its owner does not let us
+                status = os.lstat(path)
+                if not stat.S_ISREG(status.st_mode) or time.time() - status.st_mtime <= LEFTOVER_AGE:
+                    continue
+                claims = claims or Claims.of(out)
+                if status.st_size == 0 or path.name in claims.temporaries:
+                    path.unlink()
+
+
+def _leftovers(folder: Path) -> list[Path]:
+    with suppress(OSError), os.scandir(folder) as entries:  # the folder may not be there yet
+        return [folder / entry.name for entry in entries if LEFTOVER.fullmatch(entry.name)]
+    return []
