@@ -216,7 +216,7 @@ def test_the_server_edits_together_what_waits(gated: AdaptEditPipeline) -> None:
         backbone.go.set()
         answers = [future.result() for future in (first, *others)]
         assert [answer.status_code for answer in answers] == [200] * 6
-        assert sorted(len(call) for call in backbone.calls)[-1] == 4
+        assert max(len(call) for call in backbone.calls) <= 4 and len(backbone.calls) < len(answers)
         assert "adaptedit_batch_size_bucket" in served.get("/metrics").text
     with serving(AdaptEditPipeline(FakeBackbone(), FakeAdapter())) as served:  # type: ignore[arg-type]
         for number, answer in enumerate(answers):

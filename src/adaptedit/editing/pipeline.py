@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args
@@ -236,9 +237,14 @@ class AdaptEditPipeline:
 
         return steps()
 
-    def together(self, max_batch: int, on_batch: Callable[[int], object] = lambda size: None) -> Together:
+    def together(
+        self,
+        max_batch: int,
+        on_batch: Callable[[int], object] = lambda size: None,
+        background: Executor | None = None,
+    ) -> Together:
         """Runs several of `finding` and `editing`."""
-        return Together(self.backbone, self.adapter, max_batch, on_batch)
+        return Together(self.backbone, self.adapter, max_batch, on_batch, background)
 
     def alone(self, edit: Asking[T]) -> T:
         """What one of `finding` or `editing` returns or raises."""

@@ -6,9 +6,11 @@ sent the answers. So one edit by itself and many at once are the same code.
 
 from __future__ import annotations
 
+import threading
+import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
-from concurrent.futures import Future
+from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias, TypeVar
 
@@ -19,6 +21,8 @@ from adaptedit.adapter.model import AdaptEditAdapter
 from adaptedit.backbones.base import Backbone, Edited, OnStep
 from adaptedit.pictures.tensors import to_tensor
 from adaptedit.region import Region
+
+MOMENT = 0.02  # seconds; small pictures need less between two calls of the models, large ones far more
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,6 +61,8 @@ class Together:
 
     max_batch: pictures in a call, and edits that there is room for; 1 where the backbone takes no batches.
     on_batch: told the number of pictures in each call.
+    background: runs what an edit does between two calls of the models (masks, stitching), which takes seconds
+    for a large picture, so that the others' calls go on; by default that is done here.
     """
 
     def __init__(
@@ -65,11 +71,14 @@ class Together:
         adapter: AdaptEditAdapter,
         max_batch: int,
         on_batch: Callable[[int], object] = lambda size: None,
+        background: Executor | None = None,
     ) -> None:
         self.backbone, self.adapter = backbone, adapter
         self.max_batch = max_batch if backbone.batched else 1
         self.on_batch = on_batch
+        self._background = background
         self._edits: list[_UnderWay] = []
+        self._news = threading.Event()
 
     def __len__(self) -> int:
         """Edits that are under way."""
@@ -79,6 +88,11 @@ class Together:
     def full(self) -> bool:
         return len(self) >= self.max_batch
 
+    @property
+    def idle(self) -> bool:
+        """All edits are in the background: `wait` until that changes."""
+        return bool(self._edits) and all(one.away for one in self._edits)
+
     def add(self, edit: Asking[T], future: Future[T]) -> None:
         """Runs the edit up to the first thing that it asks. The future gets what it returns or raises.
 
@@ -86,7 +100,7 @@ class Together:
         """
         one = _UnderWay(edit, future)
         self._edits.append(one)
-        one.go_on()
+        self._go_on(one)
         self._forget_ended()
 
     @torch.no_grad()
@@ -95,15 +109,49 @@ class Together:
 
         Edits that have all their answers go on, to the next thing that they ask or to their end.
         """
+        self._gather()
         self._forget_ended()
-        waiting = [(one, ask) for one in self._edits for ask in one.waiting]
+        here = [one for one in self._edits if not one.away]
+        waiting = [(one, ask) for one in here for ask in one.waiting]
         if waiting:
             alike = [each for each in waiting if _alike(each[1], waiting[0][1])]
             self._answer(alike[: self.max_batch])
-        for one in self._edits:
+        for one in here:
             if not one.future.done() and (one.error is not None or not one.waiting):
-                one.go_on()
+                self._go_on(one)
         self._forget_ended()
+
+    def _gather(self) -> None:
+        """Waits for edits that are back in a moment: one call for several is quicker than several calls."""
+        end = time.monotonic() + MOMENT
+        while any(one.away for one in self._edits) and (left := end - time.monotonic()) > 0:
+            self._news.clear()
+            if any(one.away for one in self._edits):
+                self._news.wait(left)
+        self._news.clear()
+
+    def wait(self) -> None:
+        """Until an edit comes back from the background, or `wake` is called."""
+        self._news.wait()
+
+    def wake(self) -> None:
+        """For another thread, which has something for the one that waits."""
+        self._news.set()
+
+    def _go_on(self, one: _UnderWay) -> None:
+        if self._background is None:
+            one.go_on()
+        else:
+            one.away = True
+            self._background.submit(self._go_on_in_background, one)
+
+    @torch.no_grad()
+    def _go_on_in_background(self, one: _UnderWay) -> None:
+        try:
+            one.go_on()
+        finally:
+            one.away = False
+            self._news.set()
 
     def _answer(self, batch: Sequence[tuple[_UnderWay, Look | Crop]]) -> None:
         """What fails together is tried one by one, so that nobody fails for another's sake."""
@@ -160,7 +208,7 @@ class Together:
             raise
 
     def _forget_ended(self) -> None:
-        ended = [one for one in self._edits if one.future.done()]
+        ended = [one for one in self._edits if one.future.done() and not one.away]
         for one in ended:
             one.edit.close()
         self._edits = [one for one in self._edits if one not in ended]
@@ -191,6 +239,7 @@ class _UnderWay:
     asks: Sequence[Look] | Sequence[Crop] = ()
     answers: list[Any] = field(default_factory=list)  # to the first of them
     error: Exception | None = None
+    away: bool = False  # in the background
 
     @property
     def waiting(self) -> Sequence[Look] | Sequence[Crop]:

@@ -54,7 +54,8 @@ class Worker:
     """Jobs start in the order in which they came, and what up to `max_batch` of them ask of the model at the
     same time is answered together. None waits for others to come.
 
-    Only the model itself runs in another thread; everything else belongs to the event loop.
+    The model runs in one thread, what a job does between two calls of it in others; everything else belongs to
+    the event loop.
     load: makes the pipeline, in the model's thread. places: requests inside the server at once.
     on_batch: may be set before the start; told the number of pictures in each call of the model.
     """
@@ -72,6 +73,7 @@ class Worker:
         self._pipe: AdaptEditPipeline | None = None
         self._together: Together | None = None
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="model")
+        self._background = ThreadPoolExecutor(max_batch, thread_name_prefix="edit")
         self._orders: set[_Order] = set()
         self._queue: deque[_Order] = deque()
         self._pace = 1.0  # seconds a job, a running mean
@@ -81,6 +83,7 @@ class Worker:
 
     def close(self) -> None:
         self._thread.shutdown(wait=False, cancel_futures=True)
+        self._background.shutdown(wait=False, cancel_futures=True)
 
     @property
     def state(self) -> str:
@@ -128,6 +131,8 @@ class Worker:
         self._orders.add(order)
         self._queue.append(order)
         self._thread.submit(self._work)
+        if self._together is not None:
+            self._together.wake()
         try:
             waited: set[asyncio.Future[Any]] = {answer, gone}
             done, _ = await asyncio.wait(waited, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
@@ -160,7 +165,7 @@ class Worker:
         self.working = True
         try:
             self._pipe = self._load()
-            self._together = self._pipe.together(self.max_batch, self.on_batch)
+            self._together = self._pipe.together(self.max_batch, self.on_batch, self._background)
         except Exception as error:
             self.failure = error
         finally:
@@ -181,6 +186,8 @@ class Worker:
                     if work is not None:
                         self._together.add(self._run(work, order), order.future)
                 self._together.run_batch()
+                if self._together.idle and (self._together.full or not self._queue):
+                    self._together.wait()
         finally:
             self.working = False
 
