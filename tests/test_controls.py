@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFilter
 
 from adaptedit.editing.controls import adjust
+from adaptedit.editing.job import EditJob
 from adaptedit.editing.refine import refine
 from adaptedit.errors import AdaptEditError
+from adaptedit.pictures.picture import Picture
 from adaptedit.region import Region
 
 SIZE = (60, 40)
@@ -37,6 +41,16 @@ def test_a_point_keeps_the_part_that_holds_it(found: Region) -> None:
     np.testing.assert_array_equal(kept.mask[5:15, 5:15], found.mask[5:15, 5:15])
 
 
+def test_points_of_both_kinds_keep_what_each_holds(found: Region) -> None:
+    for both in ([(6, 6), (50, 30)], [(50, 30), (6, 6)]):
+        kept = adjust(found, include=both)
+        assert marked(kept) == {"left", "faint"}
+        assert kept.mask[6, 6] == found.mask[6, 6] and kept.mask[30, 50] == np.float32(0.51)
+    assert marked(adjust(found, include=[(6, 6), (50, 30)], exclude=[(52, 33)])) == {"left"}
+    with pytest.raises(AdaptEditError, match="nothing was found at the point 31,14"):
+        adjust(found, include=[(6, 6)], exclude=[(31, 14)])  # it is no longer there
+
+
 def test_boxes_add_and_cut(found: Region) -> None:
     assert marked(adjust(found, include=[(15, 25, 25, 35)])) == {"left", "middle", "empty"}
     assert marked(adjust(found, exclude=[(0, 0, 20, 20)])) == {"middle"}
@@ -62,11 +76,50 @@ def test_within_invert_and_grow(found: Region) -> None:
         ({"exclude": [(0, 0, 60, 40)]}, "nothing is left"),
         ({"grow": -20}, "nothing is left"),
         ({"within": Region.full((40, 60))}, "40x60.*60x40"),
+        ({"include": [(6, 6)] * 33, "exclude": [(6, 6)] * 32}, "65 points and boxes.*at most 64"),
+        ({"grow": 1e300}, r"^grow is 1e\+300 pixels; give -65535 to 65535$"),
+        ({"grow": float("nan")}, "grow is nan pixels; give -65535 to 65535"),
     ],
 )
 def test_what_cannot_be_meant_is_refused(found: Region, controls: dict[str, object], message: str) -> None:
     with pytest.raises(AdaptEditError, match=message):
         adjust(found, **controls)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"grow": 1e300}, r"grow is 1e\+300 pixels; give -65535 to 65535"),
+        ({"grow": -65536}, "grow is -65536 pixels; give -65535 to 65535"),
+        ({"grow": math.nan}, "grow is nan pixels"),
+        ({"feather": -0.5}, "feather is -0.5 pixels; give 0 to 65535"),
+        ({"feather": math.inf}, "feather is inf pixels; give 0 to 65535"),
+        ({"feather": math.nan}, "feather is nan pixels"),
+        ({"context": 0.9}, "context is 0.9; give 1 to 1000"),
+        ({"context": math.nan}, "context is nan; give 1 to 1000"),
+        ({"context": 1e9}, r"context is 1000000000\.0; give 1 to 1000"),
+        ({"threshold": 0.0}, r"threshold is 0\.0; give a probability above 0 and below 1"),
+        ({"threshold": 1}, "threshold is 1; give a probability above 0 and below 1"),
+        ({"threshold": math.nan}, "threshold is nan"),
+        ({"candidates": 0}, "candidates is 0; give 1 or more"),
+        ({"steps": 0}, "steps is 0; give 1 or more"),
+        ({"include": [(1, 1)] * 40, "exclude": [(0, 0, 2, 2)] * 40}, "80 points and boxes.*at most 64"),
+        ({"instruction": "remove the \udcff"}, r"bytes that are no text \(UTF-8\); type it again"),
+    ],
+)
+def test_a_job_refuses_absurd_numbers_before_a_model_is_needed(
+    options: dict[str, object], message: str
+) -> None:
+    picture = Picture.open(Image.new("RGB", SIZE))
+    with pytest.raises(AdaptEditError, match=message) as error:
+        EditJob(**({"image": picture, "instruction": "remove it"} | options))  # type: ignore[arg-type]
+    assert "\n" not in str(error.value)
+
+
+def test_a_job_takes_the_ends_of_what_it_allows() -> None:
+    picture = Picture.open(Image.new("RGB", SIZE))
+    for grow, feather, context in ((-65535, 0, 1), (65535, 65535, 1000), (0, None, 2)):
+        EditJob(image=picture, instruction="é 漢", grow=grow, feather=feather, context=context, steps=1)
 
 
 # -- refine

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from adaptedit.editing.compose import exact_alpha
-from adaptedit.editing.crops import INVISIBLE, MOST, crop_box, split
+from adaptedit.editing.crops import CONTEXT, INVISIBLE, MANY, MOST, _joined, crop_box, split
 from adaptedit.errors import AdaptEditError
 from adaptedit.region import Box, Region, Size
+from test_region import flood_fill
 
 WORKING = (128, 128)
 
@@ -76,6 +77,45 @@ def test_the_crops_hold_all_of_what_may_change_and_no_part_twice() -> None:
         visible = alpha.mask > INVISIBLE
         np.testing.assert_array_equal(total[visible], alpha.mask[visible])
         assert total[~visible].max(initial=0) <= INVISIBLE * len(crops)
+
+
+def test_boxes_and_weights_are_those_of_a_search_by_hand() -> None:
+    rng = np.random.default_rng(2)
+    several = 0
+    for trial in range(60):
+        height, width = (int(side) for side in rng.integers(20, 90, 2))
+        mask = np.zeros((height, width), np.float32)
+        for _ in range(int(rng.integers(1, 90 if trial % 3 == 0 else 9))):
+            y, x, size = rng.integers(0, height), rng.integers(0, width), rng.integers(1, 5)
+            mask[y : y + size, x : x + size] = rng.choice([0.001, 0.3, 1.0])
+        mask[0, 0] = 1
+        crops = split(Region(mask), working=(16, 16), minimum=12)
+        expected = split_by_hand(mask, working=16, minimum=12)
+        assert [box for box, _ in crops] == [box for box, _ in expected]
+        for (_, weight), (_, by_hand) in zip(crops, expected, strict=True):
+            np.testing.assert_array_equal(weight.mask, by_hand)
+        several += len(crops) > 1
+    assert several > 20
+
+
+def split_by_hand(mask: np.ndarray, working: int, minimum: int) -> list[tuple[Box, np.ndarray]]:
+    """`split`, by lists of the parts' pixels: largest first, of equal ones the one that starts first."""
+    parts = sorted(flood_fill(mask > INVISIBLE), key=lambda part: (-len(part), min(part)))
+    boxes = []
+    for part in parts:
+        ys, xs = np.divmod(sorted(part), mask.shape[1])
+        boxes.append((int(xs.min()), int(ys.min()), int(xs.max()) + 1, int(ys.max()) + 1))
+    groups = [[*range(len(parts))]] if len(parts) > MANY else _joined(boxes, working, CONTEXT, minimum)
+    found = []
+    for group in groups:
+        left, top, right, bottom = zip(*(boxes[index] for index in group), strict=True)
+        around = (min(left), min(top), max(right), max(bottom))
+        box = crop_box(around, size=(mask.shape[1], mask.shape[0]), minimum=minimum)
+        weight = mask.copy()
+        for index in set(range(len(parts))) - set(group):
+            weight.flat[list(parts[index])] = 0
+        found.append((box, weight[box[1] : box[3], box[0] : box[2]]))
+    return found
 
 
 def test_specks_without_number_are_one_crop_and_nothing_is_an_error() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
+from adaptedit import morphology
 from adaptedit.errors import AdaptEditError
 from adaptedit.region import Region
 
@@ -45,7 +47,7 @@ def test_alpha_transparent_is_edit() -> None:
     image = Image.new("RGBA", (12, 9), (90, 120, 30, 255))
     image.paste((0, 0, 0, 0), (3, 2, 8, 7))
     np.testing.assert_array_equal(Region.from_alpha(image).mask, Region.from_box((3, 2, 8, 7), (12, 9)).mask)
-    with pytest.raises(AdaptEditError, match="no alpha"):
+    with pytest.raises(AdaptEditError, match="no alpha.*polarity white or black"):
         Region.from_alpha(image.convert("RGB"))
 
 
@@ -53,7 +55,7 @@ def test_a_mask_in_the_alpha_channel_is_not_read_as_colour() -> None:
     image = Image.new("RGBA", (12, 9), (255, 255, 255, 255))
     image.paste((255, 255, 255, 0), (3, 2, 8, 7))
     for constructor in (Region.from_white_is_edit, Region.from_black_is_edit):
-        with pytest.raises(AdaptEditError, match="from_alpha"):
+        with pytest.raises(AdaptEditError, match=r"only in its transparency; read it with polarity alpha"):
             constructor(image)
 
 
@@ -68,7 +70,7 @@ def test_strokes_on_a_transparent_canvas() -> None:
 
 
 def test_a_photograph_and_deep_masks_are_refused() -> None:
-    with pytest.raises(AdaptEditError, match="coloured"):
+    with pytest.raises(AdaptEditError, match="coloured.*polarity alpha"):
         Region.from_white_is_edit(Image.new("RGB", (4, 4), (255, 0, 0)))
     with pytest.raises(AdaptEditError, match="I;16"):
         Region.from_white_is_edit(Image.new("I;16", (4, 4)))
@@ -123,14 +125,46 @@ def test_it_cannot_be_changed_from_outside() -> None:
 # -- operations
 
 
-@pytest.mark.parametrize("radius", [1, 1.5, 2, 4, 7.3, 40])
-def test_dilate_and_erode_are_the_disc_of_the_definition(radius: float) -> None:
+@pytest.mark.parametrize("hard", [False, True])
+@pytest.mark.parametrize("strip", [1, 50, 1 << 16])
+@pytest.mark.parametrize("radius", [1, 2**0.5, 1.5, 2, 26**0.5, 5.0, 7.3, 19, 27.8, 40])
+def test_dilate_and_erode_are_the_disc_of_the_definition(
+    monkeypatch: pytest.MonkeyPatch, radius: float, strip: int, hard: bool
+) -> None:
+    monkeypatch.setattr(morphology, "STRIP", strip)
     mask = np.random.default_rng(0).random((17, 23)).astype(np.float32)
     mask[mask < 0.7] = 0
     mask[4:12, 5:20] += 0.2
-    region = Region.from_array(mask.clip(0, 1))
-    np.testing.assert_array_equal(region.dilate(radius).mask, disc_by_hand(region.mask, radius, "max"))
-    np.testing.assert_array_equal(region.erode(radius).mask, disc_by_hand(region.mask, radius, "min"))
+    mask[13:, 6:] = 0
+    narrow = [mask[8:9], mask[:, 8:9], mask[5:6, 3:4], mask[2:4].T]
+    for some in [mask, mask.T, mask[5:10, 6:17], *narrow]:
+        region = Region.from_array((some > 0.6) if hard else some.clip(0, 1))
+        np.testing.assert_array_equal(region.dilate(radius).mask, disc_by_hand(region.mask, radius, "max"))
+        np.testing.assert_array_equal(region.erode(radius).mask, disc_by_hand(region.mask, radius, "min"))
+
+
+@pytest.mark.parametrize("radius", [2500, 2499.9999, 2046.5])
+def test_a_hard_edge_is_exact_where_32_bit_floats_are_not(radius: float) -> None:
+    mask = np.zeros((1501, 2001), np.float32)
+    mask[0, 0] = 1  # the far corner is 2500 away, as 1500² + 2000² = 2500²
+    ys, xs = np.ogrid[:1501, :2001]
+    within = ys**2 + xs**2 <= radius**2
+    np.testing.assert_array_equal(Region(mask).dilate(radius).mask, within)
+    np.testing.assert_array_equal(Region(1 - mask).erode(radius).mask, ~within)
+
+
+@pytest.mark.parametrize("px", [30, 1e9, 1e300])
+@pytest.mark.parametrize("level", [1.0, 0.6])
+def test_beyond_the_diagonal_a_disc_is_the_whole_picture(px: float, level: float) -> None:
+    mask = np.zeros((12, 25), np.float32)
+    mask[3, 20], mask[4, 20] = level, level / 2
+    region = Region(mask)
+    np.testing.assert_array_equal(region.dilate(px).mask, np.full_like(mask, level))
+    assert region.erode(px).coverage() == 0
+    assert (Region(mask * 0 + np.float32(level)).erode(px).mask == np.float32(level)).all()
+    soft = region.feather(px)
+    np.testing.assert_array_equal(soft.mask, region.feather(math.hypot(25, 12)).mask)
+    np.testing.assert_array_equal(Region.full((25, 12)).feather(px).mask, 1)
 
 
 def test_morphology_at_the_ends() -> None:
@@ -190,9 +224,9 @@ def test_components_of_a_spiral_and_of_noise_agree_with_flood_fill() -> None:
         spiral[ring : 31 - ring, 30 - ring] = spiral[ring + 2 : 31 - ring, ring] = True
         spiral[ring + 2, ring : ring + 2] = True
     noise = [np.random.default_rng(seed).random((24, 33)) < 0.3 for seed in range(8)]
-    for on in [spiral, *noise]:
+    for on in [spiral, *noise, *(one.T for one in noise)]:
         found = [frozenset(np.flatnonzero(part.mask)) for part in Region.from_array(on).components()]
-        assert sorted(found, key=min) == sorted(flood_fill(on), key=min)
+        assert found == sorted(flood_fill(on), key=lambda part: (-len(part), min(part)))
 
 
 def flood_fill(on: np.ndarray) -> list[frozenset[int]]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,7 @@ from torch import Tensor
 
 from adaptedit.errors import AdaptEditError
 from adaptedit.files import write_atomically
-from adaptedit.morphology import Mask, Pixels, area_pool, connected_components, disc_maximum
+from adaptedit.morphology import Mask, area_pool, connected_components, disc_maximum, disc_minimum
 from adaptedit.pictures.read import read_image
 
 Box = tuple[int, int, int, int]  # left, top, right, bottom; right and bottom exclusive, as in PIL
@@ -77,7 +79,7 @@ class Region:
         if not image.has_transparency_data:
             raise AdaptEditError(
                 f"the mask (mode {image.mode}) has no alpha channel; "
-                "use from_white_is_edit or from_black_is_edit"
+                "read it with polarity white or black, or make transparent what is to be edited"
             )
         _check_size(image.size, size)
         alpha = image.convert("RGBA").getchannel("A")
@@ -141,18 +143,20 @@ class Region:
         Each is a Region of the same size that has the mask's own values on its pixels and 0 elsewhere.
         Raises AdaptEditError for more than 256 parts: each takes the memory of a mask.
         """
-        parts = [pixels for pixels in connected_components(self.mask > 0.5) if pixels.size >= min_area]
-        if len(parts) > MAX_PARTS:
+        found = connected_components(self.mask > 0.5)
+        numbers = found.largest_first(min_area)
+        if len(numbers) > MAX_PARTS:
             raise AdaptEditError(
-                f"the mask has {len(parts)} parts of {min_area} pixels or more, over {MAX_PARTS}; "
-                f"clean it or give a min_area above {parts[MAX_PARTS].size}"
+                f"the mask has {len(numbers)} parts of {min_area} pixels or more, over {MAX_PARTS}; "
+                f"clean it or give a min_area above {found.areas()[numbers[MAX_PARTS]]}"
             )
-        return [self._only(pixels) for pixels in parts]
-
-    def _only(self, pixels: Pixels) -> Region:
-        mask = np.zeros(self.mask.shape, dtype=np.float32)
-        mask.flat[pixels] = self.mask.flat[pixels]
-        return Region._own(mask)
+        parts = []
+        for number, (left, top, right, bottom) in zip(numbers, found.boxes(numbers), strict=True):
+            window = np.s_[top:bottom, left:right]
+            mask = np.zeros_like(self.mask)
+            np.copyto(mask[window], self.mask[window], where=found.labels[window] == number)
+            parts.append(Region._own(mask))
+        return parts
 
     def to_tokens(self, h: int, w: int) -> Tensor:
         """The mask on a token grid: float32 (h, w) in [0, 1], each the mean over the token's exact area."""
@@ -198,29 +202,33 @@ class Region:
 
     def dilate(self, px: float) -> Region:
         """Grown by a disc of radius `px`: every pixel gets the maximum within that distance."""
-        return self._morph(px, sign=1.0)
+        return self._morph(disc_maximum, px, margin=px)
 
     def erode(self, px: float) -> Region:
         """Shrunk by a disc of radius `px`; the picture's border does not eat into the region."""
-        return self._morph(px, sign=-1.0)
+        return self._morph(disc_minimum, px, margin=1)  # no pixel of 0 is nearer than the box's margin
 
-    def _morph(self, px: float, sign: float) -> Region:
+    def _morph(self, extreme: Callable[[Mask, float], Mask], px: float, margin: float) -> Region:
+        """`extreme` over discs, worked out in the region's box and its margin, beyond which all is 0."""
         _check_radius(px)
         support = self.bbox(0.0)
         if support is None or px < 1:
             return self
-        (left, top, right, bottom), reach = support, int(px)
-        window = np.s_[max(top - reach, 0) : bottom + reach, max(left - reach, 0) : right + reach]
+        (left, top, right, bottom), wide = support, int(min(margin, max(self.size)))
+        window = np.s_[max(top - wide, 0) : bottom + wide, max(left - wide, 0) : right + wide]
         mask = np.zeros_like(self.mask)
-        mask[window] = sign * disc_maximum(sign * self.mask[window], px)
+        mask[window] = extreme(self.mask[window], px)
         return Region._own(mask)
 
     def feather(self, px: float) -> Region:
-        """Softened by a Gaussian of standard deviation `px`, in 256 levels; grows by less than 3 * px + 3."""
+        """Softened by a Gaussian of standard deviation `px`, in 256 levels; grows by less than 3 * px + 3.
+
+        More than the picture's diagonal counts as the diagonal.
+        """
         _check_radius(px)
         if px == 0:
             return self
-        soft = _to_grey(self.mask).filter(ImageFilter.GaussianBlur(px))
+        soft = _to_grey(self.mask).filter(ImageFilter.GaussianBlur(min(px, math.hypot(*self.size))))
         return Region(np.asarray(soft, dtype=np.float32) / 255.0)
 
     def shift(self, dx: int, dy: int) -> Region:
@@ -262,8 +270,8 @@ def _grey_values(image: Image.Image, size: Size | None, background: int) -> Mask
     if _varies(alpha):
         if not any(_varies(channel) for channel in colour.split()):
             raise AdaptEditError(
-                "the mask has one colour and varies in its alpha channel only; "
-                "use from_alpha (transparent = edit), or flatten it to black and white first"
+                "the mask has one colour and varies only in its transparency; "
+                "read it with polarity alpha (transparent = edit), or flatten it to black and white first"
             )
         colour = Image.composite(colour, Image.new("RGB", colour.size, (background,) * 3), alpha)
     red, green, blue = colour.split()
@@ -271,7 +279,7 @@ def _grey_values(image: Image.Image, size: Size | None, background: int) -> Mask
     if _highest(tinge) > MAX_TINGE:
         raise AdaptEditError(
             "the mask is coloured; give a black and white picture, "
-            "or use from_alpha if its transparent part is to be edited"
+            "or read it with polarity alpha if its transparent part is to be edited"
         )
     return np.asarray(colour.convert("L"), dtype=np.float32) / 255.0
 

@@ -7,12 +7,14 @@ from collections.abc import Sequence
 import numpy as np
 
 from adaptedit.errors import AdaptEditError
-from adaptedit.morphology import connected_components
+from adaptedit.morphology import Bools, connected_components
 from adaptedit.region import Box, Region, Size
 
 Point = tuple[int, int]  # x, y in pixels
 
 FAINTEST = 0.1  # probability that a point may still pick
+MOST_PLACES = 64  # points and boxes; who has more to say draws it
+MOST_PIXELS = 65_535  # to grow by or to feather; the longest side that a JPEG can have
 
 
 def adjust(
@@ -30,19 +32,19 @@ def adjust(
     added. exclude: a point drops the part that holds it, a box is cut out. within: nothing outside it stays.
     invert: everything else instead. grow: pixels, shrinks where negative.
 
-    Raises AdaptEditError for a point or box outside the picture, a point where the region is not, and if
-    nothing is left.
+    Raises AdaptEditError for a point or box outside the picture, more than 64 of them, a point where the
+    region is not, a `grow` beyond 65535 pixels, and if nothing is left.
     """
+    places([*include, *exclude], region.size)
+    check_number("grow", grow, -MOST_PIXELS, MOST_PIXELS, " pixels")
     points, boxes = places(include, region.size)
     if points:
         region = _parts(region, points)
-    for box in boxes:
-        region = region | Region.from_box(box, region.size)
+    region = _filled(region, boxes, 1.0)
     points, boxes = places(exclude, region.size)
     if points:
         region = region - _parts(region, points)
-    for box in boxes:
-        region = region - Region.from_box(box, region.size)
+    region = _filled(region, boxes, 0.0)
     if within is not None:
         region = region & within
     if invert:
@@ -54,7 +56,14 @@ def adjust(
 
 
 def places(given: Sequence[Box | Point], size: Size) -> tuple[list[Point], list[Box]]:
-    """The points and the boxes among them. AdaptEditError for one that is not in a picture of `size`."""
+    """The points and the boxes among them.
+
+    Raises AdaptEditError for one that is not in a picture of `size`, and for more than 64.
+    """
+    if len(given) > MOST_PLACES:
+        raise AdaptEditError(
+            f"{len(given)} points and boxes are too many; give at most {MOST_PLACES}, or draw the region"
+        )
     points: list[Point] = []
     boxes: list[Box] = []
     for one in given:
@@ -70,17 +79,42 @@ def places(given: Sequence[Box | Point], size: Size) -> tuple[list[Point], list[
     return points, boxes
 
 
+def check_number(name: str, value: float, low: float, high: float, unit: str = "") -> None:
+    """Raises AdaptEditError unless low <= value <= high; `unit` follows the value in it."""
+    if not low <= value <= high:  # also true for NaN
+        raise AdaptEditError(f"{name} is {value}{unit}; give {low} to {high}")
+
+
+def _filled(region: Region, boxes: Sequence[Box], value: float) -> Region:
+    """The region with one value in all of the boxes."""
+    if not boxes:
+        return region
+    mask = region.mask.copy()
+    for left, top, right, bottom in boxes:
+        mask[top:bottom, left:right] = value
+    return Region(mask)
+
+
 def _parts(region: Region, points: Sequence[Point]) -> Region:
     """The connected parts that hold the points: of what is likely, or else of what is possible."""
-    mask = np.zeros_like(region.mask)
+    faint: list[Point] = []
+    likely: list[Point] = []
     for x, y in points:
         value = float(region.mask[y, x])
         if value <= FAINTEST:
             raise AdaptEditError(
                 f"nothing was found at the point {x},{y}; point at the region, or include a box around it"
             )
-        likely = region.mask > (0.5 if value > 0.5 else FAINTEST)
-        here = y * region.size[0] + x
-        part = next(pixels for pixels in connected_components(likely) if here in pixels)
-        mask.flat[part] = np.maximum(region.mask.flat[part], 0.51 if value <= 0.5 else 0.0)
-    return Region.from_array(mask)
+        (likely if value > 0.5 else faint).append((x, y))
+    mask = np.zeros_like(region.mask)
+    if faint:
+        np.maximum(region.mask, 0.51, out=mask, where=_holding(region.mask > FAINTEST, faint))
+    if likely:
+        np.copyto(mask, region.mask, where=_holding(region.mask > 0.5, likely))
+    return Region(mask)
+
+
+def _holding(on: Bools, points: Sequence[Point]) -> Bools:
+    """(H, W): the connected parts of `on` that hold the points, which are all on it."""
+    found = connected_components(on)
+    return found.mask([found.labels[y, x] for x, y in points])

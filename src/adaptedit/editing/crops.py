@@ -8,7 +8,7 @@ from itertools import combinations
 import numpy as np
 
 from adaptedit.errors import AdaptEditError
-from adaptedit.morphology import Pixels, connected_components
+from adaptedit.morphology import Components, Indices, connected_components
 from adaptedit.region import Box, Region, Size
 
 INVISIBLE = 1 / 512  # a weight below this moves no 8-bit value, not even from 0 to 255, by half a level
@@ -29,17 +29,20 @@ def split(
     the working size (W, H); so do the nearest ones of more than 8 (our choice, as all of `crop_box`).
     Raises AdaptEditError if alpha is empty.
     """
-    parts = connected_components(alpha.mask > INVISIBLE)
-    if not parts:
+    around = alpha.bbox(INVISIBLE)
+    if around is None:
         raise AdaptEditError("the region is empty: nothing to edit; give a region or describe what to change")
-    boxes = [_bounds(pixels, alpha.size[0]) for pixels in parts]
-    groups = _joined(boxes, max(working), context, minimum) if len(parts) <= MANY else [[*range(len(parts))]]
+    parts = connected_components(alpha.mask > INVISIBLE)
+    if parts.count > MANY:
+        box = crop_box(around, size=alpha.size, context=context, minimum=minimum)
+        return [(box, alpha.crop(box))]
+    numbers = parts.largest_first()
+    boxes: list[Box] = [tuple(box) for box in parts.boxes(numbers).tolist()]
     found = []
-    for group in groups:
+    for group in _joined(boxes, max(working), context, minimum):
         around = _around([boxes[index] for index in group])
         box = crop_box(around, size=alpha.size, context=context, minimum=minimum)
-        others = [parts[index] for index in range(len(parts)) if index not in group]
-        found.append((box, _without(alpha, others, box)))
+        found.append((box, _without(alpha, parts, np.delete(numbers, group), box)))
     return found
 
 
@@ -89,22 +92,13 @@ def _joined(boxes: Sequence[Box], working: int, context: float, minimum: int) ->
     return sorted(groups)
 
 
-def _bounds(pixels: Pixels, width: int) -> Box:
-    rows, columns = np.divmod(pixels, width)
-    return int(columns.min()), int(rows.min()), int(columns.max()) + 1, int(rows.max()) + 1
-
-
 def _around(boxes: Sequence[Box]) -> Box:
     left, top, right, bottom = zip(*boxes, strict=True)
     return min(left), min(top), max(right), max(bottom)
 
 
-def _without(alpha: Region, parts: Sequence[Pixels], box: Box) -> Region:
-    """Alpha within the box, 0 on the parts."""
+def _without(alpha: Region, parts: Components, others: Indices, box: Box) -> Region:
+    """Alpha within the box, 0 on the parts of these numbers."""
     left, top, right, bottom = box
-    mask = alpha.mask[top:bottom, left:right].copy()
-    for pixels in parts:
-        rows, columns = np.divmod(pixels, alpha.size[0])
-        here = (rows >= top) & (rows < bottom) & (columns >= left) & (columns < right)
-        mask[rows[here] - top, columns[here] - left] = 0.0
-    return Region.from_array(mask)
+    window = np.s_[top:bottom, left:right]
+    return Region(np.where(parts.mask(others, window), np.float32(0.0), alpha.mask[window]))

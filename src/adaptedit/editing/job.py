@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from adaptedit.editing.controls import Point, adjust, places
+from adaptedit.editing.controls import MOST_PIXELS, Point, adjust, check_number, places
 from adaptedit.editing.crops import CONTEXT
 from adaptedit.errors import AdaptEditError
 from adaptedit.pictures.picture import Picture
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from adaptedit.backbones.base import OnStep
     from adaptedit.editing.pipeline import AdaptEditPipeline, EditOutput, Preserve
     from adaptedit.editing.together import Asking
+
+MOST_CONTEXT = 1000  # a thousandth of the crop is too little for any editor to see
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -48,6 +50,20 @@ class EditJob:
     def __post_init__(self) -> None:
         if not self.instruction.strip():
             raise AdaptEditError('the instruction is empty; say what to do, such as "remove the apple"')
+        try:
+            self.instruction.encode("utf-8")
+        except UnicodeEncodeError:
+            raise AdaptEditError(
+                "the instruction has bytes that are no text (UTF-8); type it again"
+            ) from None
+        if not 0.0 < self.threshold < 1.0:
+            raise AdaptEditError(f"threshold is {self.threshold}; give a probability above 0 and below 1")
+        check_number("grow", self.grow, -MOST_PIXELS, MOST_PIXELS, " pixels")
+        check_number("feather", 0.0 if self.feather is None else self.feather, 0, MOST_PIXELS, " pixels")
+        check_number("context", self.context, 1, MOST_CONTEXT)
+        for name, count in (("steps", self.steps), ("candidates", self.candidates)):
+            if count is not None and not count >= 1:
+                raise AdaptEditError(f"{name} is {count}; give 1 or more")
         if self.everywhere and self.region is not None:
             raise AdaptEditError("a region and the whole picture exclude each other; give one of them")
         places([*self.include, *self.exclude], self.image.size)
