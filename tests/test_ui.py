@@ -271,7 +271,7 @@ def test_a_long_history_loses_its_oldest_edits(session: Session, models: Models)
 
 @pytest.mark.parametrize(
     "name, mode, suffix",
-    [("a.JPG", "RGB", ".jpg"), ("a.webp", "RGBA", ".webp"), ("a.bmp", "RGB", ".bmp"), ("a.gif", "P", ".png")],
+    [("a.png", "P", ".png"), ("a.JPG", "RGB", ".jpg"), ("a.webp", "RGBA", ".webp"), ("a.bmp", "RGB", ".bmp")],
 )
 def test_a_result_is_downloaded_in_the_format_it_came_in(
     tmp_path: Path, models: Models, name: str, mode: str, suffix: str

@@ -33,6 +33,7 @@ Editable = Source | Picture
 T = TypeVar("T")
 
 SMALLEST_SHARE = 1 / 2000  # of the picture; a smaller find is a stray pixel, not an object
+LARGEST_SEED = 2**63
 GLOBAL_SHARE = 0.9  # a larger find is no local edit
 
 
@@ -297,6 +298,8 @@ def _check_count(name: str, count: int | None) -> None:
 
 def _seeds(count: int, seed: int | None, generator: torch.Generator | None) -> list[int]:
     if seed is not None:
+        if not 0 <= seed <= LARGEST_SEED - count:
+            raise AdaptEditError(f"seed is {seed}; give 0 to {LARGEST_SEED - count}")
         return [seed + index for index in range(count)]
     device = generator.device if generator is not None else None
     return torch.randint(2**31, (count,), generator=generator, device=device).tolist()

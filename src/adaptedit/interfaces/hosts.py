@@ -6,12 +6,14 @@ server answers then belongs to that page. So the `Host` header must be one that 
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 EVERYWHERE = ("0.0.0.0", "::", "")
 ANY = "*"
+ADDRESSES = "an address"  # any number such as 192.168.1.5: other sites are known by names
 PROBES = ("/healthz", "/readyz", "/metrics")  # asked by address, by those who do not know the name
 
 Scope = MutableMapping[str, Any]
@@ -20,9 +22,12 @@ Refuse = Callable[[str], App]  # from the host to the answer
 
 
 def allowed(host: str, names: Iterable[str]) -> frozenset[str]:
-    """host: the address that is listened on. names: that the operator adds; "*" is every name."""
-    own = () if host in EVERYWHERE else (host,)
-    return frozenset(name.lower().strip("[]") for name in (*LOOPBACK, *own, *names))
+    """host: the address that is listened on. names: that the operator adds; "*" is every name.
+
+    On every address of this machine, any address is allowed.
+    """
+    own = ADDRESSES if host in EVERYWHERE else host
+    return frozenset(name.lower().strip("[]") for name in (*LOOPBACK, own, *names))
 
 
 class AllowedHosts:
@@ -35,9 +40,17 @@ class AllowedHosts:
         app = self.app
         if scope["type"] in ("http", "websocket") and ANY not in self.hosts and scope["path"] not in PROBES:
             host = _host(scope)
-            if host not in self.hosts:
+            if host not in self.hosts and not (ADDRESSES in self.hosts and _is_address(host)):
                 app = self.refuse(host)
         await app(scope, receive, send)
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def _host(scope: Scope) -> str:

@@ -108,6 +108,13 @@ class Picture:
         return self.rgb.size
 
     @property
+    def bytes(self) -> int:
+        """Memory of the pixels."""
+        channels = len(self.mode.removesuffix(";16").replace("I", "L"))
+        own = channels * (2 if self.mode.endswith(";16") else 1)
+        return self.size[0] * self.size[1] * (3 + own)
+
+    @property
     def mode(self) -> str:
         """The mode of the edited picture: L, LA, RGB or RGBA, or one of `Image16`."""
         return self.original.mode

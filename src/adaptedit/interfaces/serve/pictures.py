@@ -24,6 +24,9 @@ OutputFormat = Literal["png", "jpeg", "webp"]
 Polarity = Literal["white", "alpha"]
 
 
+BYTES_OF_MASKS = 8  # a pixel: the region and its soft edge
+
+
 def begin_picture(pool: DecoderPool, data: bytes) -> Decoding[Picture]:
     """PNG, JPEG or WebP. What goes wrong is told by `problem`."""
     return pool.picture(data, name="the image", formats=WEB)
@@ -52,9 +55,7 @@ def region_of(mask: Image.Image, size: Size) -> Region:
 def bytes_of(job: EditJob) -> int:
     """What an edit holds: picture and candidates, each as the model sees it and as it came, and masks."""
     width, height = job.image.size
-    channels = len(job.image.mode.removesuffix(";16").replace("I", "L"))
-    own = channels * (2 if job.image.mode.endswith(";16") else 1)
-    return width * height * ((3 + own) * (1 + job.candidates) + 8)
+    return job.image.bytes * (1 + job.candidates) + width * height * BYTES_OF_MASKS
 
 
 def problem(error: AdaptEditError, field: str) -> Problem:

@@ -54,8 +54,9 @@ class Worker:
     """Jobs start in the order in which they came, and what up to `max_batch` of them ask of the model at the
     same time is answered together. None waits for others to come.
 
-    The model runs in one thread, what a job does between two calls of it in others; everything else belongs to
-    the event loop.
+    The model runs in one thread, what a job does between two calls of it in others; everything else belongs
+    to the event loop.
+
     load: makes the pipeline, in the model's thread. places: requests inside the server at once.
     on_batch: may be set before the start; told the number of pictures in each call of the model.
     """

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from adaptedit.editing.job import EditJob
@@ -55,12 +56,14 @@ class View:
     fresh: bool = False
 
 
-def open_picture(path: str | None, instruction: str | None = None) -> View:
-    """A fresh session with the picture in a file; None ends the session."""
+def open_picture(
+    path: str | None, instruction: str | None = None, read: Callable[[Path], Picture] | None = None
+) -> View:
+    """A fresh session with the picture in a file, see `Session.open`; None ends the session."""
     if path is None:
         return View(None, Note(""), canvas=True, results=True)
     try:
-        session = Session.open(path)
+        session = Session.open(path, read)
     except AdaptEditError as error:
         return View(None, Note(str(error), "wrong"), canvas=True, results=True)
     width, height = session.picture.size

@@ -17,11 +17,13 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from adaptedit.errors import AdaptEditError
+from adaptedit.pictures.read import opened
 from adaptedit.region import TINT, Region, Size
 
 LONGEST = 1600  # pixels of the longer side that the page gets to see
 NOISE = 2  # levels of alpha that a browser may change by itself
 UNSEEN = (NOISE + 0.5) / 255  # a mask below this is nowhere to be seen
+LONGEST_URL = 8 * LONGEST**2  # characters; four bytes a pixel, not compressed, take 5.4
 PNG_URL = "data:image/png;base64,"
 
 
@@ -84,14 +86,18 @@ def shown_size(size: Size) -> Size:
 
 
 def _alpha(url: Any, size: Size) -> NDArray[np.uint8]:
+    damaged = AdaptEditError("the painted layer cannot be read; reload the page")
+    if not isinstance(url, str) or len(url) > LONGEST_URL:
+        raise damaged
     try:
         data = base64.b64decode(url.removeprefix(PNG_URL), validate=True)
-        with Image.open(io.BytesIO(data), formats=["PNG"]) as layer:
-            if layer.size != size or layer.mode != "RGBA":
-                raise AdaptEditError(
-                    f"the painted layer is {layer.mode} and {layer.size[0]}x{layer.size[1]} pixels, expected "
-                    f"RGBA and {size[0]}x{size[1]}; reload the page"
-                )
-            return np.array(layer.getchannel("A"))
-    except (AttributeError, TypeError, binascii.Error, OSError, SyntaxError):
-        raise AdaptEditError("the painted layer cannot be read; reload the page") from None
+        with opened(data, formats=("PNG",), max_pixels=LONGEST**2) as layer:
+            found = np.array(layer.getchannel("A")) if (layer.size, layer.mode) == (size, "RGBA") else None
+            what = f"{layer.mode} and {layer.size[0]}x{layer.size[1]} pixels"
+    except (AdaptEditError, binascii.Error):
+        raise damaged from None
+    if found is None:
+        raise AdaptEditError(
+            f"the painted layer is {what}, expected RGBA and {size[0]}x{size[1]}; reload the page"
+        )
+    return found

@@ -9,6 +9,8 @@ from adaptedit.errors import AdaptEditError
 from adaptedit.interfaces.ui.session import Session
 from adaptedit.pictures.save import check_format, save
 
+LONGEST_STEM = 60  # characters; a name has at most 255 bytes
+
 Kind = Literal["picture", "png", "mask"]
 
 
@@ -32,7 +34,7 @@ def write(session: Session | None, kind: Kind) -> str:
     folder = Path(session.folder.name)
     for old in folder.iterdir():
         old.unlink()
-    stem = Path(session.name).stem
+    stem = Path(session.name).stem[:LONGEST_STEM]
     if kind == "mask":
         path = folder / f"{stem}-region.png"
         session.edit.region.save(path)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
+import anyio
 import gradio as gr
 
 from adaptedit.errors import AdaptEditError
@@ -15,7 +17,10 @@ from adaptedit.interfaces.ui.fields import fields
 from adaptedit.interfaces.ui.models import Models
 from adaptedit.interfaces.ui.parts import part
 from adaptedit.interfaces.ui.session import Session
+from adaptedit.interfaces.ui.sessions import Sessions
 from adaptedit.interfaces.ui.settings import Settings
+from adaptedit.pictures.picture import Picture
+from adaptedit.pictures.pool import DecoderPool, wait
 
 CACHE = (600, 3600)  # seconds: how often, and how old, files of uploads and downloads are deleted
 HEADER = "<h1>AdaptEdit</h1><p>Say what to change in a picture; only that changes.</p>"
@@ -26,17 +31,18 @@ LABELS = """() => {
   document.querySelector('#note').setAttribute('role', 'status');
 }"""  # what Gradio cannot say to screen readers
 
+ENDED = Note("This session has ended; open the picture again.")
+
 Update = dict[Any, Any]  # component -> what it shows now
 
 
 class Page:
     """The page's components, and the page over `models` itself as `blocks`, not yet served."""
 
-    def __init__(self, models: Models) -> None:
-        self.models = models
+    def __init__(self, models: Models, sessions: Sessions, pool: DecoderPool) -> None:
+        self.models, self.sessions, self.pool = models, sessions, pool
         self.examples = examples()
         with gr.Blocks(title="AdaptEdit", analytics_enabled=False, delete_cache=CACHE) as self.blocks:
-            self.session = gr.State(None)
             gr.HTML(HEADER, elem_id="header")
             with gr.Row(elem_id="main"):
                 with gr.Column(min_width=300):
@@ -90,89 +96,132 @@ class Page:
     def _wire(self) -> None:
         quick: dict[str, Any] = dict(queue=False, show_progress="hidden", api_visibility="private")
         slow: dict[str, Any] = quick | dict(queue=True, concurrency_limit=None, trigger_mode="once")
-        session, outputs = self.session, self.outputs
-        said = [session, self.instruction, *self.settings]
+        outputs, words = self.outputs, [self.instruction, *self.settings]
 
         self.blocks.load(None, js=LABELS, api_visibility="private")
+        self.blocks.unload(self.on_leave)
         self.upload.upload(self.on_upload, self.upload, outputs, **quick)
         self.chooser.select(self.on_example, None, outputs, **quick)
-        self.other.click(lambda: self.shown(actions.open_picture(None)), None, outputs, **quick)
-        self.find.click(self.on_find, said, outputs, **slow)
+        self.other.click(self.on_other, None, outputs, **quick)
+        self.find.click(self.on_find, words, outputs, **slow)
         asked = [self.edit.click, self.instruction.submit]
-        gr.on(asked, self.on_edit, [self.painter, *said], outputs, **slow)
-        self.whole.click(self.on_whole, said, outputs, **slow)
-        self.cancel.click(actions.cancel, session, None, **quick)
-        self.candidates.select(self.on_candidate, session, outputs, **quick)
-        self.history.select(self.on_version, session, outputs, **quick)
-        self.again.click(self.changing(actions.again), session, outputs, **quick)
-        self.undo.click(self.changing(actions.undo), session, outputs, **quick)
-        self.keep_seed.click(actions.seed, session, self.settings[0], **quick)
+        gr.on(asked, self.on_edit, [self.painter, *words], outputs, **slow)
+        self.whole.click(self.on_whole, words, outputs, **slow)
+        self.cancel.click(self.on_cancel, None, None, **quick)
+        self.candidates.select(self.on_candidate, None, outputs, **quick)
+        self.history.select(self.on_version, None, outputs, **quick)
+        self.again.click(self.changing(actions.again), None, outputs, **quick)
+        self.undo.click(self.changing(actions.undo), None, outputs, **quick)
+        self.keep_seed.click(self.on_keep_seed, None, self.settings[0], **quick)
         saves: list[tuple[gr.Button, downloads.Kind]] = [
             (self.save, "picture"), (self.save_png, "png"), (self.save_mask, "mask")
         ]  # fmt: skip
         for button, kind in saves:
-            event = button.click(self.saving(kind), session, self.file, **quick)
+            event = button.click(self.saving(kind), None, self.file, **quick)
             event.success(None, js=SAVE)
 
-    def on_upload(self, path: str | None) -> Update:
-        return {self.upload: None} | self.shown(actions.open_picture(path))
+    def on_upload(self, path: str | None, request: gr.Request) -> Update:
+        def read(file: Path) -> Picture:
+            return wait(self.pool.picture(file, name=file.name), lambda: _has_left(request))
 
-    def on_example(self, event: gr.EventData) -> Update:
+        return {self.upload: None} | self.shown(actions.open_picture(path, read=read), request)
+
+    def on_example(self, event: gr.EventData, request: gr.Request) -> Update:
         example = self.examples[event.index]
-        return self.shown(actions.open_picture(str(example.path), example.instruction))
+        return self.shown(actions.open_picture(str(example.path), example.instruction), request)
 
-    def on_find(self, session: Session | None, words: str, *fields: Any) -> Iterator[Update]:
+    def on_other(self, request: gr.Request) -> Update:
+        return self.shown(actions.open_picture(None), request)
+
+    def on_find(self, request: gr.Request, words: str, *fields: Any) -> Iterator[Update]:
         yield from self.asked(
-            session, fields, lambda settings: actions.find(session, self.models, words, settings)
+            lambda session, settings: actions.find(session, self.models, words, settings), fields, request
         )
 
-    def on_edit(self, painted: Any, session: Session | None, words: str, *fields: Any) -> Iterator[Update]:
+    def on_edit(self, request: gr.Request, painted: Any, words: str, *fields: Any) -> Iterator[Update]:
         yield from self.asked(
-            session, fields, lambda settings: actions.edit(session, self.models, painted, words, settings)
-        )
-
-    def on_whole(self, session: Session | None, words: str, *fields: Any) -> Iterator[Update]:
-        yield from self.asked(
-            session,
+            lambda session, settings: actions.edit(session, self.models, painted, words, settings),
             fields,
-            lambda settings: actions.edit(session, self.models, None, words, settings, everywhere=True),
+            request,
+        )
+
+    def on_whole(self, request: gr.Request, words: str, *fields: Any) -> Iterator[Update]:
+        yield from self.asked(
+            lambda session, settings: actions.edit(
+                session, self.models, None, words, settings, everywhere=True
+            ),
+            fields,
+            request,
         )
 
     def asked(
-        self, session: Session | None, fields: Sequence[Any], act: Callable[[Settings], Iterator[View]]
+        self,
+        act: Callable[[Session | None, Settings], Iterator[View]],
+        fields: Sequence[Any],
+        request: gr.Request,
     ) -> Iterator[Update]:
+        session = self.session(request)
         try:
             settings = Settings.read(*fields)
         except AdaptEditError as error:
-            yield self.shown(View(session, Note(str(error), "wrong")))
+            yield self.shown(View(session, Note(str(error), "wrong")), request)
             return
-        yield from map(self.shown, act(settings))
+        for view in act(session, settings):
+            yield self.shown(view, request)
 
-    def on_candidate(self, session: Session | None, event: gr.EventData) -> Update:
-        return self.shown(actions.choose(session, event.index)) if session else {}
+    def on_cancel(self, request: gr.Request) -> None:
+        actions.cancel(self.session(request))
 
-    def on_version(self, session: Session | None, event: gr.EventData) -> Update:
-        return self.shown(actions.look_at(session, event.index)) if session else {}
+    def on_keep_seed(self, request: gr.Request) -> str:
+        return actions.seed(self.session(request))
 
-    def changing(self, action: Callable[[Session], View]) -> Callable[[Session | None], Update]:
-        return lambda session: self.shown(action(session)) if session else {}
+    def on_candidate(self, event: gr.EventData, request: gr.Request) -> Update:
+        return self.changed(lambda session: actions.choose(session, event.index), request)
 
-    def saving(self, kind: downloads.Kind) -> Callable[[Session | None], str]:
-        def write(session: Session | None) -> str:
+    def on_version(self, event: gr.EventData, request: gr.Request) -> Update:
+        return self.changed(lambda session: actions.look_at(session, event.index), request)
+
+    def changing(self, action: Callable[[Session], View]) -> Callable[[gr.Request], Update]:
+        def change(request: gr.Request) -> Update:
+            return self.changed(action, request)
+
+        return change
+
+    def changed(self, action: Callable[[Session], View], request: gr.Request) -> Update:
+        session = self.session(request)
+        return self.shown(
+            View(None, ENDED, canvas=True, results=True) if session is None else action(session), request
+        )
+
+    def saving(self, kind: downloads.Kind) -> Callable[[gr.Request], str]:
+        def write(request: gr.Request) -> str:
             try:
-                return downloads.write(session, kind)
+                return downloads.write(self.session(request), kind)
             except AdaptEditError as error:
                 raise gr.Error(str(error), print_exception=False) from None
 
         return write
 
+    # -- whose session it is
+
+    def session(self, request: gr.Request) -> Session | None:
+        return self.sessions.get(request.session_hash or "")
+
+    def on_leave(self, request: gr.Request) -> None:
+        self.sessions.close(request.session_hash or "")
+
     # -- from a view to the components
 
-    def shown(self, view: View) -> Update:
-        """What changes on the page."""
-        session, loaded = view.session, view.session is not None
+    def shown(self, view: View, request: gr.Request) -> Update:
+        """Keeps the view's session; what changes on the page."""
+        peer = request.client.host if request.client else ""
+        try:
+            session = self.sessions.put(request.session_hash or "", peer, view.session)
+        except AdaptEditError as error:
+            session = self.session(request)
+            view = View(session, Note(str(error), "wrong"), canvas=True, results=True)
+        loaded = session is not None
         now: Update = {
-            self.session: session,
             self.find: gr.update(interactive=not view.busy),
             self.edit: gr.update(visible=not view.busy),
             self.cancel: gr.update(visible=view.busy),
@@ -201,3 +250,13 @@ class Page:
                 visible=session is not None and downloads.suffix(session) != ".png"
             )
         return now
+
+
+def _has_left(request: gr.Request) -> bool:
+    """Whether the visitor has closed the connection on which he waits. Called in a thread of Gradio's."""
+    if request.request is None:
+        return False
+    try:
+        return bool(anyio.from_thread.run(request.request.is_disconnected))
+    except RuntimeError:  # a request that came through Gradio's queue
+        return False

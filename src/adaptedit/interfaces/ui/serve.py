@@ -6,17 +6,17 @@ import os
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
-from tempfile import TemporaryDirectory
 from typing import Any
 
-from PIL import Image
-
-from adaptedit.errors import AdaptEditError
+from adaptedit.errors import AdaptEditError, quoted
+from adaptedit.interfaces.hosts import ANY, LOOPBACK, AllowedHosts
+from adaptedit.interfaces.ui.folder import temporary_folder
+from adaptedit.interfaces.ui.limits import OWN, BodyLimit, Limits
 from adaptedit.interfaces.ui.models import Models
+from adaptedit.interfaces.ui.sessions import Sessions
+from adaptedit.pictures.pool import DecoderPool
 
-LOCAL = ("127.0.0.1", "localhost", "::1")
-BYTES_A_PIXEL = 8  # of the largest picture that is read, unpacked, in 16-bit RGBA
-SESSIONS = 100  # that are kept; each holds pictures
+FORM = 1_000_000  # bytes of a request beside its file
 OWN_ONLY = (
     "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:; "
     "style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; font-src 'self' data:; "
@@ -51,14 +51,24 @@ def check_installed() -> None:
 
 
 @contextmanager
-def serving(models: Models, *, host: str, port: int | None, share: bool) -> Iterator[str]:
+def serving(
+    models: Models,
+    *,
+    host: str,
+    port: int | None,
+    share: bool,
+    limits: Limits = OWN,
+    hosts: frozenset[str] = frozenset(LOOPBACK),
+) -> Iterator[str]:
     """Serves the page in the body; the value is its address. port: the first free one from 7860 where None.
+
+    hosts: the names that it answers to, see `hosts.allowed`; to any if it is shared through Gradio's tunnel.
 
     Raises AdaptEditError if gradio is not installed or the address cannot be used.
     """
     with (
-        TemporaryDirectory(prefix="adaptedit-", ignore_cleanup_errors=True) as folder,
-        _environment(GRADIO_ANALYTICS_ENABLED="0", HF_HUB_DISABLE_TELEMETRY="1", GRADIO_TEMP_DIR=folder),
+        temporary_folder() as folder,
+        _environment(GRADIO_ANALYTICS_ENABLED="0", HF_HUB_DISABLE_TELEMETRY="1", GRADIO_TEMP_DIR=str(folder)),
     ):
         check_installed()
         from starlette.middleware import Middleware
@@ -66,7 +76,14 @@ def serving(models: Models, *, host: str, port: int | None, share: bool) -> Iter
         from adaptedit.interfaces.ui import look
         from adaptedit.interfaces.ui.page import Page
 
-        blocks = Page(models).blocks
+        pool = DecoderPool(limits.decoders, max_pixels=limits.max_pixels, seconds=limits.decode)
+        pool.start()
+        blocks = Page(models, Sessions(limits.session_bytes), pool).blocks
+        middleware = [
+            Middleware(AllowedHosts, hosts=frozenset({ANY}) if share else hosts, refuse=_misdirected),
+            Middleware(BodyLimit, most=limits.max_bytes + FORM),
+            Middleware(OwnOnly),
+        ]
         try:
             _, address, public = blocks.launch(
                 server_name=host,
@@ -82,11 +99,11 @@ def serving(models: Models, *, host: str, port: int | None, share: bool) -> Iter
                 ssr_mode=False,
                 pwa=False,
                 mcp_server=False,
-                max_file_size=BYTES_A_PIXEL * (Image.MAX_IMAGE_PIXELS or 10**9),
-                state_session_capacity=SESSIONS,
-                app_kwargs={"middleware": [Middleware(OwnOnly)]},
+                max_file_size=limits.max_bytes,
+                app_kwargs={"middleware": middleware},
             )
         except OSError:
+            pool.close()
             raise AdaptEditError(
                 f"cannot serve at {host}, port {port or '7860 to 7959'}: it is taken, or not this machine's; "
                 "give another --host or --port"
@@ -95,6 +112,15 @@ def serving(models: Models, *, host: str, port: int | None, share: bool) -> Iter
             yield public or address
         finally:
             blocks.close(verbose=False)
+            pool.close()
+
+
+def _misdirected(host: str) -> Any:
+    from starlette.responses import PlainTextResponse
+
+    return PlainTextResponse(
+        f"This page is not served as {quoted(host)}. Start it with --allowed-host NAME for that.\n", 400
+    )
 
 
 @contextmanager

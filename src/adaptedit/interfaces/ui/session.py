@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from adaptedit.errors import AdaptEditError
 from adaptedit.interfaces.ui.canvas import Canvas
 from adaptedit.interfaces.ui.previews import thumbnail
 from adaptedit.pictures.picture import Picture
@@ -67,14 +67,20 @@ class Session:
     )
 
     @classmethod
-    def open(cls, path: str | Path, name: str | None = None) -> Session:
-        """From a file. Raises AdaptEditError as `Picture.open`, with the file's name instead of its path."""
-        name = name or Path(path).name
-        try:
-            picture = Picture.open(path)
-        except AdaptEditError as error:
-            raise AdaptEditError(str(error).replace(str(path), name)) from None
-        return cls(name=name, original=picture, picture=picture, canvas=Canvas(size=picture.size))
+    def open(cls, path: str | Path, read: Callable[[Path], Picture] | None = None) -> Session:
+        """From a file. read: decodes it, by default here. Raises AdaptEditError as `Picture.read`."""
+        path = Path(path)
+        picture = Picture.read(path, name=path.name) if read is None else read(path)
+        return cls(name=path.name, original=picture, picture=picture, canvas=Canvas(size=picture.size))
+
+    def bytes(self) -> int:
+        """Memory of its pictures and masks, each counted once."""
+        pictures = {id(one): one.bytes for one in (self.original, self.picture)}
+        regions = {id(self.canvas.region): self.canvas.region}
+        for edit in self.edits:
+            pictures |= {id(one): one.bytes for one in (edit.before, *edit.results)}
+            regions |= {id(one): one for one in (edit.canvas.region, edit.region)}
+        return sum(pictures.values()) + sum(one.mask.nbytes for one in regions.values() if one is not None)
 
     @property
     def edit(self) -> Edit | None:
