@@ -93,6 +93,7 @@ class DecoderPool:
         self._threads.shutdown(wait=False, cancel_futures=True)
         for process in list(self._all):
             process.kill()
+            self._all.discard(process)
         for _ in range(self._count):
             self._idle.put(None)
 
