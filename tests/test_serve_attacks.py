@@ -156,6 +156,16 @@ def test_masks_of_specks_are_edited_like_any_other(pipe: AdaptEditPipeline) -> N
         assert code(served.post(image=picture, prompt="x", include=many)) == (400, "invalid_value")
 
 
+def test_many_candidates_of_a_large_picture_are_refused(gated: AdaptEditPipeline) -> None:
+    assert isinstance(gated.backbone, GatedBackbone)
+    gated.backbone.go.set()
+    with serving(gated, max_pixels=20_000) as served:
+        answer = served.post(image=PICTURE, prompt="x", n="8")
+        assert code(answer) == (400, "invalid_value") and "ask for 7" in answer.json()["error"]["message"]
+        assert gated.backbone.calls == []
+        assert served.post(image=PICTURE, prompt="x", n="7").status_code == 200
+
+
 # -- connections
 
 

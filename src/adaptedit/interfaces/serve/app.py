@@ -34,7 +34,7 @@ from adaptedit.interfaces.serve.settings import Settings
 from adaptedit.interfaces.serve.worker import ClientGone, Worker, timed_out
 from adaptedit.pictures.pool import DecoderPool, Decoding
 
-ENCODERS = 2  # answers that are encoded at once
+ALL_CANDIDATES = 4  # times the largest picture; each takes its pixels again, and its share of the answer
 PIECE = 256 * 1024  # bytes of an answer that are given to the socket at once
 STATUSES = (400, 401, 404, 408, 413, 415, 422, 429, 500, 503)
 
@@ -43,7 +43,7 @@ T = TypeVar("T")
 
 def create_app(settings: Settings, worker: Worker) -> FastAPI:
     """The ASGI application. It starts the worker, and closes it."""
-    encoders = ThreadPoolExecutor(ENCODERS, thread_name_prefix="encoder")
+    encoders = ThreadPoolExecutor(settings.places, thread_name_prefix="encoder")  # so that nobody waits
     pool = DecoderPool(settings.decoders, max_pixels=settings.max_pixels, seconds=settings.decode)
     uploads = Uploads(settings.places * settings.max_bytes)
     memory = Decoded(settings.max_decoded, settings.decoders)
@@ -119,6 +119,7 @@ def create_app(settings: Settings, worker: Worker) -> FastAPI:
             if form.mask_file is not None:
                 mask = await _decoded(pictures.begin_mask(pool, form.mask_file), "mask")
             job = form.job(picture, mask)
+            forms.check_candidates(job, ALL_CANDIDATES * settings.max_pixels)
             held = pictures.bytes_of(job)
             memory.add(held)
         return job, held

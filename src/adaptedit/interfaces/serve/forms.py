@@ -238,6 +238,17 @@ def check_model(form: Form, model: str) -> None:
         raise Problem(404, "model_not_found", message, param="model")
 
 
+def check_candidates(job: EditJob, max_pixels: int) -> None:
+    """Raises Problem 400 where all candidates together have more pixels."""
+    pixels = job.image.size[0] * job.image.size[1]
+    if job.candidates * pixels > max_pixels:
+        message = (
+            f"{job.candidates} candidates of {pixels / 1e6:.1f} megapixels are too many at once; "
+            f"ask for {max_pixels // pixels}"
+        )
+        raise Problem(400, "invalid_value", message, param="n")
+
+
 def _places(texts: Sequence[str]) -> list[Box | Point]:
     return [tuple(int(number) for number in text.split(",")) for text in texts]  # type: ignore[misc]
 
