@@ -27,7 +27,7 @@ from adaptedit.interfaces.ui.sessions import FORGOTTEN, IDLE, Sessions
 from adaptedit.pictures.picture import Picture
 from adaptedit.region import Region
 
-BYTES = 100 * 100 * 6  # of an RGB picture, as the model sees it and as it came
+BYTES = 100 * 100 * 8  # of an RGB picture, as the model sees it and as it came
 MASK = 100 * 100 * 4
 
 
@@ -65,7 +65,7 @@ def test_every_picture_and_mask_is_counted_once() -> None:
     assert two.bytes() == 3 * BYTES + 2 * MASK
     assert two.again().bytes() == two.bytes()
     grey = Picture.open(np.zeros((100, 100), np.uint16))
-    assert replace(one, picture=grey).bytes() == BYTES + 100 * 100 * 5
+    assert replace(one, picture=grey).bytes() == BYTES + 100 * 100 * 6
 
 
 def test_made_up_names_end_nobodys_session() -> None:

@@ -109,10 +109,11 @@ class Picture:
 
     @property
     def bytes(self) -> int:
-        """Memory of the pixels."""
-        channels = len(self.mode.removesuffix(";16").replace("I", "L"))
-        own = channels * (2 if self.mode.endswith(";16") else 1)
-        return self.size[0] * self.size[1] * (3 + own)
+        """Memory of the pixels. PIL gives four bytes to each pixel, but for one to grey."""
+        pixels = self.size[0] * self.size[1]
+        if isinstance(self.original, Image16):
+            return 4 * pixels + self.original.samples.nbytes
+        return 4 * pixels + (pixels if self.mode == "L" else 4 * pixels)
 
     @property
     def mode(self) -> str:
