@@ -79,7 +79,7 @@ def check(ask: Ask, body: dict[str, object], pipe: AdaptEditPipeline, checked: C
     """Size, seed, every pixel outside the grown region; of every fourth answer, every pixel."""
     (one,) = body["data"]  # type: ignore[misc]
     edited = Image.open(io.BytesIO(base64.b64decode(one["b64_json"])))
-    if edited.size != (WIDTH, HEIGHT) or one["seed"] != ask.number:
+    if edited.size != ask.picture.size or one["seed"] != ask.number:
         checked.wrong.append(f"{ask.number}: size {edited.size}, seed {one['seed']}")
         return
     region = ask.region(pipe)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import time
@@ -38,5 +37,38 @@ class Server:
         """Resident, in MB, once nothing is in flight."""
         while "adaptedit_in_flight 0.0" not in httpx.get(f"{self.url}/metrics", timeout=60).text:
             time.sleep(0.1)
-        pages = int(Path(f"/proc/{self.process.pid}/statm").read_text().split()[1])
-        return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+        return self.resident()
+
+    def settle(self, seconds: float) -> bool:
+        """Whether nothing is in flight within so many seconds, and for the two after that."""
+        end = time.monotonic() + seconds
+        while "adaptedit_in_flight 0.0" not in httpx.get(f"{self.url}/metrics", timeout=60).text:
+            if time.monotonic() > end:
+                return False
+            time.sleep(0.1)
+        time.sleep(2)  # decodings that nobody wants end within one
+        return True
+
+    def resident(self, pid: int | None = None) -> float:
+        """MB, of the server or of another process; 0 where there is none."""
+        return self._status("VmRSS", pid)
+
+    def highest(self) -> float:
+        """Resident MB of the server at its highest since `forget_highest`."""
+        return self._status("VmHWM", None)
+
+    def forget_highest(self) -> None:
+        Path(f"/proc/{self.process.pid}/clear_refs").write_text("5")
+
+    def children(self) -> list[int]:
+        """The processes that decode."""
+        files = Path(f"/proc/{self.process.pid}/task").glob("*/children")
+        return [int(pid) for file in files for pid in file.read_text().split()]
+
+    def _status(self, what: str, pid: int | None) -> float:
+        try:
+            lines = Path(f"/proc/{pid or self.process.pid}/status").read_text().splitlines()
+        except OSError:
+            return 0.0
+        found = [line.split()[1] for line in lines if line.startswith(f"{what}:")]
+        return int(found[0]) * 1024 / 1e6 if found else 0.0

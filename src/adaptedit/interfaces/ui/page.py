@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import CancelledError
 from pathlib import Path
 from typing import Any
 
@@ -124,7 +125,11 @@ class Page:
         def read(file: Path) -> Picture:
             return wait(self.pool.picture(file, name=file.name), lambda: _has_left(request))
 
-        return {self.upload: None} | self.shown(actions.open_picture(path, read=read), request)
+        try:
+            view = actions.open_picture(path, read=read)
+        except CancelledError:
+            return {}  # nobody is there to see it
+        return {self.upload: None} | self.shown(view, request)
 
     def on_example(self, event: gr.EventData, request: gr.Request) -> Update:
         example = self.examples[event.index]
