@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import io
 import json
 import socket
 import tempfile
 import threading
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -231,6 +233,35 @@ def test_an_upload_that_is_refused_gives_its_bytes_back(pipe: AdaptEditPipeline)
         for _ in range(3):
             assert code(served.post(image=PICTURE + bytes(50_000), prompt="x", colour="red"))[0] == 400
         assert served.post(image=PICTURE + bytes(60_000), prompt="x").status_code == 200
+
+
+@pytest.mark.parametrize("wrong", ["picture", "field", "region", "left"])
+def test_a_refused_upload_leaves_the_memory_at_once(wrong: str, pipe: AdaptEditPipeline) -> None:
+    """Not only when Python looks for circles, which may be hundreds of uploads later."""
+    if wrong == "region":
+        pipe.adapter.certainty = 0.1  # type: ignore[union-attr, assignment]
+    data = (b"x" if wrong == "picture" else PICTURE) + bytes(4_000_000)
+    fields = {"colour": "red"} if wrong == "field" else {}
+    with serving(pipe) as served:
+
+        def ask() -> None:
+            if wrong == "left":
+                leaving(served, "x", data).close()
+            else:
+                assert served.post(image=data, prompt="x", **fields).status_code in (400, 422)
+            until(lambda: served.worker.taken == 0 and not served.worker.working)
+
+        ask()
+        gc.collect()
+        gc.disable()
+        tracemalloc.start()
+        try:
+            for _ in range(6):
+                ask()
+            until(lambda: tracemalloc.get_traced_memory()[0] < 8_000_000)
+        finally:
+            tracemalloc.stop()
+            gc.enable()
 
 
 # -- heads

@@ -6,7 +6,9 @@ import io
 import os
 import struct
 import zlib
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -58,6 +60,8 @@ REFUSED = {
     "profile of a WebP": with_riff_chunks(1, b"ICCP", bytes(5_000_000)),
     "profile of a JPEG": encoded("JPEG", icc_profile=bytes(4_100_000)),
     "EXIF of a PNG": with_chunks(1, b"eXIf", bytes(2_000_000)),
+    "arithmetic coding": encoded("JPEG").replace(b"\xff\xc0", b"\xff\xca"),
+    "lossless coding": encoded("JPEG").replace(b"\xff\xc0", b"\xff\xc3"),
     "EXIF of a WebP": with_riff_chunks(1, b"EXIF", bytes(2_000_000)),
 }
 
@@ -72,7 +76,9 @@ def test_files_that_declare_too_much_never_reach_a_decoder(
     monkeypatch.setattr(Image, "open", decoded)
     (tmp_path / "holiday.png").write_bytes(REFUSED[what])
     for source in (tmp_path / "holiday.png", REFUSED[what]):
-        with pytest.raises(AdaptEditError, match=r"the file has [\d,]+ .* or more, over"):
+        with pytest.raises(
+            AdaptEditError, match=r"the file has [\d,]+ .* or more, over|arithmetic or lossless"
+        ):
             Picture.open(source) if isinstance(source, Path) else Picture.read(source)
 
 
@@ -96,6 +102,29 @@ def test_ordinary_files_pass(data: bytes) -> None:
     assert Picture.read(data).mode == "RGB"
 
 
+@pytest.mark.parametrize("size", [(64, 48), (1, 3000), (4000, 2)])
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [
+        ("JPEG", {}),
+        ("JPEG", {"progressive": True, "icc_profile": bytes(9_000)}),
+        ("PNG", {}),
+        ("WEBP", {"lossless": True}),
+        ("WEBP", {"quality": 80}),
+        ("WEBP", {"quality": 80, "exif": b"Exif\0\0x"}),
+    ],
+)
+def test_the_size_is_known_without_a_decoder(
+    kind: str, options: dict[str, Any], size: tuple[int, int]
+) -> None:
+    assert structure.declared_pixels(encoded(kind, size, **options)) == size[0] * size[1]
+
+
+@pytest.mark.parametrize("data", [b"", b"x", encoded("BMP"), encoded("JPEG")[:30], encoded("WEBP")[:12]])
+def test_a_size_that_is_not_there_is_none(data: bytes) -> None:
+    assert structure.declared_pixels(data) is None
+
+
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
 def test_any_bytes_can_be_checked(kind: str) -> None:
     rng = np.random.default_rng(1)
@@ -103,7 +132,10 @@ def test_any_bytes_can_be_checked(kind: str) -> None:
         data = bytearray(encoded(kind, (16, 16)))
         for at in rng.integers(2, len(data), 8):
             data[at] = rng.integers(256)
-        structure.check(bytes(data[: int(rng.integers(12, len(data)))]))
+        cut = bytes(data[: int(rng.integers(12, len(data)))])
+        structure.declared_pixels(cut)
+        with suppress(AdaptEditError):
+            structure.check(cut)
 
 
 def test_pixels_are_limited_before_they_are_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -128,9 +160,7 @@ def test_no_program_is_run_on_a_picture(name: str, tmp_path: Path, monkeypatch: 
     monkeypatch.setenv("PATH", f"{tools}{os.pathsep}{os.environ['PATH']}")
     (tmp_path / name).write_bytes(POSTSCRIPT)
     for read in (Picture.open, read_image):
-        with pytest.raises(
-            AdaptEditError, match="give a PNG, JPEG, WebP, BMP or TIFF"
-        ):
+        with pytest.raises(AdaptEditError, match="give a PNG, JPEG, WebP, BMP or TIFF"):
             read(tmp_path / name)
     assert not marker.exists()
 

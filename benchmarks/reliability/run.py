@@ -1,13 +1,15 @@
 """A real server process with `tiny`, and everything that callers do to one. Rewrites results.md.
 
     pip install -e '.[serve]' httpx
-    python benchmarks/reliability/run.py            # about a quarter of an hour on two cores
-    python benchmarks/reliability/run.py --rounds 1 # a look
+    python benchmarks/reliability/run.py            # about half an hour on two cores
+    python benchmarks/reliability/run.py --rounds 1 --seconds 3     # a look
+    python benchmarks/reliability/run.py --only attacks --seconds 5 # the rest of results.md stays as it is
 
 A round: 200 requests at once against 32 places; 40 callers that leave; 100 malformed uploads (twenty kinds).
 Two rounds warm up, the others are measured. Then 200 callers that come again when told to, until each has its
 answer; then SIGTERM with all places taken. Every answer is decoded and compared with its own source outside
 the grown region, and of each fourth every pixel with the same edit made here. Exit status 1 if it is wrong.
+Then `attacks`, against another server.
 """
 
 from __future__ import annotations
@@ -33,7 +35,9 @@ from adaptedit.interfaces.terminal import quiet  # noqa: E402
 
 quiet()
 
+import attacks  # noqa: E402
 import torch  # noqa: E402
+from attacks import told  # noqa: E402
 from load import Ask, Checked, check, crowd, leavers, nonsense  # noqa: E402
 from malformed import cases  # noqa: E402
 from server import LOG, Server  # noqa: E402
@@ -41,6 +45,7 @@ from server import LOG, Server  # noqa: E402
 from adaptedit import AdaptEditPipeline, __version__  # noqa: E402
 
 HERE = Path(__file__).parent
+RESULTS = HERE / "results.md"
 WARM_UP = 2
 PLACES = 32
 
@@ -78,13 +83,9 @@ def drained(server: Server, asks: list[Ask]) -> tuple[Counter[str], dict[int, li
     return status, answers, code, time.monotonic() - started
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--rounds", type=int, default=5)
-    rounds = parser.parse_args().rounds
-
+def crowds(rounds: int, pipe: AdaptEditPipeline) -> tuple[str, list[str]]:
+    """Many callers, those who leave, malformed uploads, patient ones. The report, and what was wrong."""
     rng = random.Random(0)
-    pipe = AdaptEditPipeline.from_pretrained("tiny")
     numbers = iter(range(10**9))
 
     def asks(count: int) -> list[Ask]:
@@ -132,10 +133,9 @@ def main() -> None:
     spread = max(measured) / measured[0] - 1
     if spread > 0.05:
         checked.wrong.append(f"memory grew by {spread:.1%}")
-    text = RESULTS.format(
-        version=__version__,
-        machine=f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, "
-        f"torch {torch.__version__}",
+    if unforeseen:
+        checked.wrong.append(f"{unforeseen} exceptions that nobody foresaw")
+    text = CROWDS.format(
         rounds=rounds,
         at_once=told(at_once),
         left=told(left),
@@ -154,21 +154,46 @@ def main() -> None:
         pulse=", ".join(f"{pauses[int(len(pauses) * at)] * 1000:.0f}" for at in (0.5, 0.99, 1 - 1e-9)),
         asked=len(pauses),
     )
-    print(text)
-    (HERE / "results.md").write_text(text)
-    for line in checked.wrong:
+    return text, checked.wrong
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--rounds", type=int, default=5, help="of crowds, after those to warm up")
+    parser.add_argument("--seconds", type=float, default=20, help="of each attack")
+    parser.add_argument("--only", choices=("crowds", "attacks"))
+    given = parser.parse_args()
+
+    pipe = AdaptEditPipeline.from_pretrained("tiny")
+    machine = MACHINE.format(
+        version=__version__,
+        machine=f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, "
+        f"torch {torch.__version__}",
+    )
+    parts = RESULTS.read_text().partition(UNDER_ATTACK)
+    wrong: list[str] = []
+    if given.only != "attacks":
+        text, wrong = crowds(given.rounds, pipe)
+        parts = (HEADING + machine + text, *parts[1:])
+        print(text)
+    if given.only != "crowds":
+        text, bad = attacks.run(given.seconds, pipe)
+        wrong = wrong + bad
+        parts = (parts[0].rstrip("\n") + "\n\n", UNDER_ATTACK, machine + text)
+        print(text)
+    RESULTS.write_text("".join(parts))
+    for line in wrong:
         print("WRONG", line)
-    sys.exit(bool(checked.wrong or unforeseen))
+    sys.exit(bool(wrong))
 
 
-def told(counts: Counter[str]) -> str:
-    return ", ".join(f"{count} x {name}" for name, count in sorted(counts.items()))
-
-
-RESULTS = """# Reliability of `adaptedit serve`
-
+HEADING = "# Reliability of `adaptedit serve`\n"
+UNDER_ATTACK = "## Under attack\n"
+MACHINE = """
 Written by `python benchmarks/reliability/run.py`: AdaptEdit {version}, `tiny`, one thread; {machine}.
+"""
 
+CROWDS = """
 | what was done | what came back |
 |---|---|
 | {rounds} rounds of 200 requests at once against 32 places | {at_once} |

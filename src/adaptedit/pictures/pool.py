@@ -48,7 +48,7 @@ class Decoding(Generic[T]):
 
     def stop(self) -> None:
         """Nobody wants the picture any more: it is not begun, or ended within a second."""
-        if not self.future.cancel():
+        if not self.future.cancel() and not self.future.done():
             left = self._started + GRACE - time.monotonic()
             timer = threading.Timer(max(left, 0.0), self._kill)
             timer.daemon = True
@@ -129,7 +129,7 @@ class DecoderPool:
             try:
                 future.set_result(convert(self._decode(request, decoding)))
             except BaseException as error:
-                future.set_exception(error)
+                future.set_exception(error.with_traceback(None))  # which would keep the request
 
         self._threads.submit(run)
         return decoding

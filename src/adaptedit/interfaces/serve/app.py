@@ -27,14 +27,16 @@ from adaptedit.interfaces.hosts import AllowedHosts
 from adaptedit.interfaces.serve import forms, keys, pictures, upload
 from adaptedit.interfaces.serve.answers import EditAnswer, Model, Models, RegionAnswer, State
 from adaptedit.interfaces.serve.forms import F
-from adaptedit.interfaces.serve.memory import Decoded, Uploads
-from adaptedit.interfaces.serve.observe import CLIENT_GONE, Metrics, Observed
+from adaptedit.interfaces.serve.memory import Lane, Uploads
+from adaptedit.interfaces.serve.observe import CLIENT_GONE, Metrics, Observed, release
 from adaptedit.interfaces.serve.problems import ErrorBody, Problem
 from adaptedit.interfaces.serve.settings import Settings
 from adaptedit.interfaces.serve.worker import ClientGone, Worker, timed_out
-from adaptedit.pictures.pool import DecoderPool, Decoding
+from adaptedit.pictures.pool import Decoding
+from adaptedit.pictures.structure import declared_pixels
 
 ALL_CANDIDATES = 4  # times the largest picture; each takes its pixels again, and its share of the answer
+SMALL = 2_000_000  # pixels
 PIECE = 256 * 1024  # bytes of an answer that are given to the socket at once
 STATUSES = (400, 401, 404, 408, 413, 415, 422, 429, 500, 503)
 
@@ -44,19 +46,23 @@ T = TypeVar("T")
 def create_app(settings: Settings, worker: Worker) -> FastAPI:
     """The ASGI application. It starts the worker, and closes it."""
     encoders = ThreadPoolExecutor(settings.places, thread_name_prefix="encoder")  # so that nobody waits
-    pool = DecoderPool(settings.decoders, max_pixels=settings.max_pixels, seconds=settings.decode)
+    small_pixels = min(SMALL, settings.max_pixels)
+    for_small = settings.max_decoded // 8
+    small = Lane(1, small_pixels, settings.decode, for_small)
+    large = Lane(settings.decoders, settings.max_pixels, settings.decode, settings.max_decoded - for_small)
     uploads = Uploads(settings.places * settings.max_bytes)
-    memory = Decoded(settings.max_decoded, settings.decoders)
     metrics = Metrics(worker)
     started = int(time.time())
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        pool.start()
+        for lane in (small, large):
+            lane.pool.start()
         worker.start()
         yield
         worker.close()
-        pool.close()
+        for lane in (small, large):
+            lane.pool.close()
         encoders.shutdown(wait=False, cancel_futures=True)
 
     app = FastAPI(
@@ -87,8 +93,9 @@ def create_app(settings: Settings, worker: Worker) -> FastAPI:
         request.state.place.enter_context(worker.place())
         gone = asyncio.ensure_future(_disconnected(request))
         ends = time.monotonic() + settings.work
+        lane = lane_of(form)
         try:
-            job, held = await _unless(gone, settings.work, decoded(form))
+            job, held = await _unless(gone, settings.work, decoded(form, lane))
             try:
                 facts["size"] = job.image.size
                 done = await worker.run(
@@ -100,10 +107,19 @@ def create_app(settings: Settings, worker: Worker) -> FastAPI:
                 loop = asyncio.get_running_loop()
                 body = await loop.run_in_executor(encoders, form.answer, job, done.result)
             finally:
-                memory.remove(held)
+                lane.memory.remove(held)
         finally:
             gone.cancel()
+        lane.memory.add(len(body))
+        request.state.place.callback(lane.memory.remove, len(body))
         return _Pieces(body, settings.transfer)
+
+    def lane_of(form: forms.Form) -> Lane:
+        """By what the files declare. Raises Problem for too many candidates."""
+        files = [form.image] if form.mask_file is None else [form.image, form.mask_file]
+        pixels = [declared_pixels(file) or settings.max_pixels for file in files]
+        form.check_candidates(pixels[0], ALL_CANDIDATES * settings.max_pixels)
+        return small if max(pixels) <= small_pixels else large
 
     async def received(request: Request, kind: type[F]) -> F:
         parts = await upload.read(
@@ -111,17 +127,16 @@ def create_app(settings: Settings, worker: Worker) -> FastAPI:
         )
         return forms.parse(kind, parts)
 
-    async def decoded(form: forms.Form) -> tuple[EditJob, int]:
-        """The edit, and the bytes that it holds in `memory` from now on."""
-        async with memory.turn():
-            picture = await _decoded(pictures.begin_picture(pool, form.image), "image")
+    async def decoded(form: forms.Form, lane: Lane) -> tuple[EditJob, int]:
+        """The edit, and the bytes that it holds in the lane's memory from now on."""
+        async with lane.memory.turn():
+            picture = await _decoded(pictures.begin_picture(lane.pool, form.image), "image")
             mask = None
             if form.mask_file is not None:
-                mask = await _decoded(pictures.begin_mask(pool, form.mask_file), "mask")
+                mask = await _decoded(pictures.begin_mask(lane.pool, form.mask_file), "mask")
             job = form.job(picture, mask)
-            forms.check_candidates(job, ALL_CANDIDATES * settings.max_pixels)
             held = pictures.bytes_of(job)
-            memory.add(held)
+            lane.memory.add(held)
         return job, held
 
     guarded = [Depends(allowed), Depends(place)]
@@ -178,10 +193,12 @@ def create_app(settings: Settings, worker: Worker) -> FastAPI:
 
     @app.exception_handler(Problem)
     async def of_problem(request: Request, error: Problem) -> Response:
+        release(error)
         return refused(request, error)
 
     @app.exception_handler(AdaptEditError)
     async def of_adaptedit(request: Request, error: AdaptEditError) -> Response:
+        release(error)
         return refused(request, Problem.of(error))
 
     @app.exception_handler(HTTPException)
@@ -192,7 +209,8 @@ def create_app(settings: Settings, worker: Worker) -> FastAPI:
 
     @app.exception_handler(ClientDisconnect)
     @app.exception_handler(ClientGone)
-    async def of_gone(request: Request, _: Exception) -> Response:
+    async def of_gone(request: Request, error: Exception) -> Response:
+        release(error)
         request.state.facts["code"] = "client_gone"
         return Response(status_code=CLIENT_GONE)  # for the log: nobody reads it
 
@@ -237,9 +255,10 @@ async def _decoded(decoding: Decoding[T], field: str) -> T:
     try:
         return await asyncio.wrap_future(decoding.future)
     except AdaptEditError as error:
-        raise pictures.problem(error, field) from None
+        problem = pictures.problem(error, field)
     finally:
         decoding.stop()  # if the caller has left
+    raise problem
 
 
 async def _unless(gone: asyncio.Future[None], seconds: float, work: Coroutine[Any, Any, T]) -> T:

@@ -68,6 +68,9 @@ class Form(BaseModel):
     def check(self) -> None:
         """What needs no picture. Raises Problem."""
 
+    def check_candidates(self, pixels: int, most: int) -> None:
+        """Raises Problem 400 where all candidates together have more than `most` pixels."""
+
     def job(self, picture: Picture, mask: Image.Image | None) -> EditJob:
         """Of the decoded pictures. Raises AdaptEditError and Problem, before a model is needed."""
         raise NotImplementedError
@@ -133,6 +136,14 @@ class EditForm(Form):
         if self.response_format == "url":
             message = "no picture is kept here, so there is no url to give; ask for response_format b64_json"
             raise Problem(400, "unsupported_response_format", message, param="response_format")
+
+    def check_candidates(self, pixels: int, most: int) -> None:
+        if self.n > 1 and self.n * pixels > most:
+            message = (
+                f"{self.n} candidates of {pixels / 1e6:.1f} megapixels are too many at once; "
+                f"ask for {max(most // pixels, 1)}"
+            )
+            raise Problem(400, "invalid_value", message, param="n")
 
     def job(self, picture: Picture, mask: Image.Image | None) -> EditJob:
         own = f"{picture.size[0]}x{picture.size[1]}"
@@ -236,17 +247,6 @@ def check_model(form: Form, model: str) -> None:
     if form.model is not None and form.model != model:
         message = f"there is no model {quoted(form.model)}; leave it out or give {model}"
         raise Problem(404, "model_not_found", message, param="model")
-
-
-def check_candidates(job: EditJob, max_pixels: int) -> None:
-    """Raises Problem 400 where all candidates together have more pixels."""
-    pixels = job.image.size[0] * job.image.size[1]
-    if job.candidates * pixels > max_pixels:
-        message = (
-            f"{job.candidates} candidates of {pixels / 1e6:.1f} megapixels are too many at once; "
-            f"ask for {max_pixels // pixels}"
-        )
-        raise Problem(400, "invalid_value", message, param="n")
 
 
 def _places(texts: Sequence[str]) -> list[Box | Point]:

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from adaptedit.interfaces.serve.problems import busy
+from adaptedit.pictures.pool import DecoderPool
 
 
 class Uploads:
@@ -47,3 +48,14 @@ class Decoded:
     def remove(self, count: int) -> None:
         self.held -= count
         self._freed.set()
+
+
+class Lane:
+    """Where pictures up to `max_pixels` are decoded, and the memory that they share.
+
+    Small pictures have a lane of their own, so that they never wait for large ones.
+    """
+
+    def __init__(self, processes: int, max_pixels: int, seconds: float, most: int) -> None:
+        self.pool = DecoderPool(processes, max_pixels=max_pixels, seconds=seconds)
+        self.memory = Decoded(most, processes)

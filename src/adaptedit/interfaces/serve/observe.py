@@ -46,6 +46,17 @@ def where(error: BaseException) -> dict[str, Any]:
     return {"error": type(error).__name__, "trace": [f"{f.filename}:{f.lineno} {f.name}" for f in frames]}
 
 
+def release(error: BaseException) -> None:
+    """Empties the frames that an error came through: with it they form circles that keep whole uploads."""
+    seen: set[int] = set()
+    cause: BaseException | None = error
+    while cause is not None and id(cause) not in seen:
+        seen.add(id(cause))
+        traceback.clear_frames(cause.__traceback__)
+        cause.__traceback__ = None
+        cause = cause.__context__
+
+
 class Metrics:
     """A registry of its own, so that two servers in one process do not share their counts."""
 
@@ -106,6 +117,7 @@ class Observed:
             await self.app(scope, receive, counted)
         except Exception as error:
             log.error("unforeseen", extra={"facts": {"id": identity, **where(error)}})
+            release(error)
             facts["code"] = "internal_error"
             self.metrics.rejected.labels("internal_error").inc()
             if status == CLIENT_GONE:

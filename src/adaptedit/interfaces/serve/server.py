@@ -13,7 +13,9 @@ from collections.abc import Callable
 from types import FrameType
 from typing import TYPE_CHECKING
 
+import h11
 import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from adaptedit.errors import AdaptEditError
 from adaptedit.interfaces.serve.app import create_app
@@ -54,6 +56,9 @@ class DrainingServer(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         log.info("stopping", extra={"facts": {"in_flight": self.worker.taken}})
         self.worker.abandon()
+        for connection in list(self.server_state.connections):
+            if isinstance(connection, H11Protocol) and connection.conn.their_state is h11.SEND_BODY:
+                connection.transport.close()  # its upload would be refused
         await super().shutdown(sockets)
 
 
@@ -93,6 +98,12 @@ def serve(
     logging.basicConfig(handlers=[handler], level=logging.INFO, force=True)
     logging.captureWarnings(True)
     logging.getLogger("python_multipart").setLevel(logging.ERROR)  # a line for every damaged form
+
+    import torch  # whose logger has a handler of its own, that writes no JSON
+
+    torch_log = logging.getLogger(torch.__name__)
+    torch_log.handlers.clear()
+    torch_log.propagate = True
 
     _return_large_memory()
     worker = Worker(load, settings.places, settings.max_batch)

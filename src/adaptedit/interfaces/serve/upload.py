@@ -92,9 +92,7 @@ async def _limited(
 
 
 def _too_slow(how: str) -> Problem:
-    return Problem(
-        408, "upload_timeout", f"the upload took {how}; send it again", headers={"Connection": "close"}
-    )
+    return Problem(408, "upload_timeout", f"the upload took {how}; send it again")
 
 
 def _too_large(max_bytes: int) -> Problem:
