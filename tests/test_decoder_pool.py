@@ -159,6 +159,36 @@ def test_who_leaves_the_queue_is_not_decoded_and_who_leaves_later_ends_it(
         pool.close()
 
 
+def test_who_leaves_while_a_process_starts_is_not_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
+    starting, go = threading.Event(), threading.Event()
+    asked: list[str] = []
+    start, ask = pools._Process.wait_until_ready, pools._Process.ask
+
+    def held(self: Any) -> None:
+        starting.set()
+        assert go.wait(LONG)
+        start(self)
+
+    def noted(self: Any, request: Any, seconds: float) -> Any:
+        asked.append(request.name)
+        return ask(self, request, seconds)
+
+    monkeypatch.setattr(pools._Process, "wait_until_ready", held)
+    monkeypatch.setattr(pools._Process, "ask", noted)
+    pool = DecoderPool(1, max_pixels=2_000_000, seconds=LONG)
+    pool.start()
+    try:
+        first, second = (pool.picture(PICTURES["PNG"], name=name) for name in ("1", "2"))
+        assert starting.wait(LONG)
+        first.stop()
+        go.set()
+        with pytest.raises(CancelledError):
+            first.future.result(LONG)
+        assert second.future.result(LONG).mode == "RGB" and asked == ["2"]
+    finally:
+        pool.close()
+
+
 def test_waiting_ends_when_the_caller_has_gone(pool: DecoderPool) -> None:
     assert wait(pool.picture(PICTURES["PNG"], name="x")).mode == "RGB"
     never: Any = pools.Decoding(futures.Future())

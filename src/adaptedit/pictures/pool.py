@@ -45,9 +45,11 @@ class Decoding(Generic[T]):
         self._lock = threading.Lock()
         self._process: _Process | None = None
         self._started = 0.0
+        self._wanted = True
 
     def stop(self) -> None:
         """Nobody wants the picture any more: it is not begun, or ended within a second."""
+        self._wanted = False
         if not self.future.cancel() and not self.future.done():
             left = self._started + GRACE - time.monotonic()
             timer = threading.Timer(max(left, 0.0), self._kill)
@@ -59,9 +61,16 @@ class Decoding(Generic[T]):
             if self._process is not None:
                 self._process.kill()
 
-    def _runs_in(self, process: _Process | None) -> None:
+    def _begin(self, process: _Process) -> None:
+        """Raises CancelledError if nobody wants the picture any more."""
         with self._lock:
+            if not self._wanted:
+                raise CancelledError
             self._process, self._started = process, time.monotonic()
+
+    def _end(self) -> None:
+        with self._lock:
+            self._process = None
 
 
 class DecoderPool:
@@ -140,10 +149,10 @@ class DecoderPool:
             raise CancelledError
         try:
             process.wait_until_ready()
-            decoding._runs_in(process)
+            decoding._begin(process)
             answer = process.ask(request, self.seconds)
         finally:
-            decoding._runs_in(None)
+            decoding._end()
             if process.ended:
                 self._all.discard(process)
                 process.kill()
