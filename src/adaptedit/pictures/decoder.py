@@ -77,6 +77,8 @@ def main(memory: int) -> None:
     for name in ("SIGINT", "SIGTERM"):  # the parent ends this process, by closing its input or by force
         with suppress(AttributeError, ValueError):
             signal.signal(getattr(signal, name), signal.SIG_IGN)
+    with suppress(AttributeError, OSError):
+        os.nice(10)  # whoever waits for other things goes first
     requests, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
     nothing = os.open(os.devnull, os.O_RDWR)
     for number in (0, 1, 2):  # what a C library prints goes nowhere

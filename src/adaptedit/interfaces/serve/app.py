@@ -31,7 +31,7 @@ from adaptedit.interfaces.serve.memory import Lane, Uploads
 from adaptedit.interfaces.serve.observe import CLIENT_GONE, Metrics, Observed, release
 from adaptedit.interfaces.serve.problems import ErrorBody, Problem
 from adaptedit.interfaces.serve.settings import Settings
-from adaptedit.interfaces.serve.worker import ClientGone, Worker, timed_out
+from adaptedit.interfaces.serve.worker import ClientGone, Worker, give_way, timed_out
 from adaptedit.pictures.pool import Decoding
 from adaptedit.pictures.structure import declared_pixels
 
@@ -45,7 +45,7 @@ T = TypeVar("T")
 
 def create_app(settings: Settings, worker: Worker) -> FastAPI:
     """The ASGI application. It starts the worker, and closes it."""
-    encoders = ThreadPoolExecutor(settings.places, thread_name_prefix="encoder")  # so that nobody waits
+    encoders = ThreadPoolExecutor(settings.places, "encoder", initializer=give_way)  # nobody waits for one
     small_pixels = min(SMALL, settings.max_pixels)
     for_small = settings.max_decoded // 8
     small = Lane(1, small_pixels, settings.decode, for_small)
