@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from adaptedit.evaluation.metrics import Scoring
 
 THUMBNAIL = 256  # pixels, longest side of the sources and targets that a report shows
+SAME = ("benchmark", "editor", "seed", "settings")  # of a run that is resumed
 
 Row = dict[str, Any]
 
@@ -113,7 +114,7 @@ def evaluate(
     _describe(run)
     sessions = run.sessions
     ours = sessions[shard.rank :: shard.ranks]
-    edited = {row["id"]: row for row in read(run.out, "edits")}
+    edited = _edits(run)
     scored = _scores(run).keys()
     total, done = sum(map(len, ours)), 0
     for session in ours:
@@ -141,8 +142,8 @@ def evaluate(
 
 def finished(run: Run) -> bool:
     """Every sample of every shard is edited and scored."""
-    scores = _scores(run)
-    return all(sample_id in scores for session in run.sessions for sample_id in session)
+    ready = _scores(run).keys() & _edits(run).keys()
+    return all(sample_id in ready for session in run.sessions for sample_id in session)
 
 
 def seed_of(seed: int, sample_id: str) -> int:
@@ -153,8 +154,8 @@ def _describe(run: Run) -> None:
     """Writes run.json, or checks that it describes this run; what was made of other scores goes."""
     path, description = run.out / "run.json", run.description()
     if path.exists():
-        before = json.loads(path.read_text("utf-8"))
-        for key in ("benchmark", "editor", "seed", "settings"):
+        before = _described(path)
+        for key in SAME:
             if before[key] != description[key]:
                 raise AdaptEditError(
                     f"{run.out} holds a run with {key} {before[key]!r}, not {description[key]!r}; "
@@ -166,6 +167,19 @@ def _describe(run: Run) -> None:
     for folder in ("shards", "pictures", "regions", "gates", "sources", "targets", "truths"):
         (run.out / folder).mkdir(parents=True, exist_ok=True)
     write_atomically(path, f"{json.dumps(description, indent=1)}\n".encode())
+
+
+def _described(path: Path) -> Row:
+    """What an earlier try wrote. Raises AdaptEditError if it is damaged or something else."""
+    try:
+        described = json.loads(path.read_bytes())
+    except (ValueError, RecursionError):  # ValueError: of JSON or of UTF-8
+        described = None
+    if not isinstance(described, dict) or not {*SAME, "scored_as"} <= described.keys():
+        raise AdaptEditError(
+            f"{path}: is damaged, or not of adaptedit evaluate; give another --out, or remove {path.parent}"
+        )
+    return described
 
 
 def _turn(sample: Sample, previous: Image.Image) -> Sample:
@@ -222,15 +236,21 @@ def _score(run: Run, sample: Sample, result: Image.Image, failure: str | None) -
     return row
 
 
+def _edits(run: Run) -> dict[str, Row]:
+    """By sample. A line that is not ours counts as if it were not there: the sample is edited again."""
+    rows = read(run.out, "edits")
+    return {row["id"]: row for row in rows if isinstance(row.get("id"), str) and "failure" in row}
+
+
 def _scores(run: Run) -> dict[str, Row]:
     """By sample, those made by this run's metrics."""
-    return {row["id"]: row for row in read(run.out, "scores") if row["scored_as"] == run.scored_as}
+    rows = [row for row in read(run.out, "scores") if row.get("scored_as") == run.scored_as]
+    return {row["id"]: row for row in rows if isinstance(row.get("id"), str)}
 
 
 def _finish(run: Run, ids: list[str]) -> None:
     """Merges the shards and computes the set metrics."""
-    edits = {row["id"]: row for row in read(run.out, "edits")}
-    scores = _scores(run)
+    edits, scores = _edits(run), _scores(run)
     values: dict[str, float] = {}
     for metric in run.scoring.set_metrics:
         values |= metric((run.benchmark.load(one), _result(run, one)) for one in ids)

@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-import io
-import sys
 from typing import Annotated
 
 import typer
@@ -21,7 +19,7 @@ from adaptedit.interfaces import (
     train_cli,
     ui_cli,
 )
-from adaptedit.interfaces.terminal import OneLineErrors
+from adaptedit.interfaces.terminal import OneLineErrors, prepare_streams
 
 app = typer.Typer(
     cls=OneLineErrors, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False
@@ -43,9 +41,7 @@ app.add_typer(data_cli.app, name="data")
 
 def main() -> None:
     """The `adaptedit` command."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # file names may have bytes that are no text
-            stream.reconfigure(errors="surrogateescape" if stream is sys.stdout else "backslashreplace")
+    prepare_streams()
     app()
 
 

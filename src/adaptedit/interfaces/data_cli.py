@@ -7,8 +7,6 @@ from typing import Annotated
 
 import typer
 
-from adaptedit.errors import AdaptEditError
-
 app = typer.Typer(no_args_is_help=True, help="The pictures that synthetic pairs are made of.")
 
 Seed = Annotated[int, typer.Option(min=0, help="With a session's number, decides it to the pixel.")]
@@ -38,7 +36,7 @@ def fetch(
 def preview(
     out: Annotated[Path, typer.Option("--out", "-o", help="A contact sheet: source, mask, target.")],
     split: Annotated[str, typer.Option(help="train, phrasings, backgrounds, nouns or all.")] = "train",
-    count: Annotated[int, typer.Option(min=1, help="Samples.")] = 16,
+    count: Annotated[int, typer.Option(min=1, max=1000, help="Samples.")] = 16,
     seed: Annotated[int, typer.Option(min=0)] = 0,
 ) -> None:
     """Draw samples to look at."""
@@ -48,8 +46,7 @@ def preview(
     from adaptedit.data.synthetic import SyntheticPairs
     from adaptedit.pictures.save import save
 
-    if not out.parent.is_dir():
-        raise AdaptEditError(f"{out}: the folder {out.parent} does not exist; create it first")
+    _check_sheet(out)
     save(contact_sheet(list(islice(SyntheticPairs(split).stream(seed), count))), out)
     typer.echo(out)
 
@@ -77,7 +74,7 @@ def render(
 @app.command()
 def render_preview(
     out: Annotated[Path, typer.Option("--out", "-o", help="A contact sheet: source, mask, target.")],
-    count: Annotated[int, typer.Option(min=1, help="Sessions.")] = 8,
+    count: Annotated[int, typer.Option(min=1, max=1000, help="Sessions.")] = 8,
     size: Size = 128,
     spp: Samples = 16,
     seed: Seed = 0,
@@ -89,10 +86,18 @@ def render_preview(
     from adaptedit.data.schema import EditSample
     from adaptedit.pictures.save import save
 
-    if not out.parent.is_dir():
-        raise AdaptEditError(f"{out}: the folder {out.parent} does not exist; create it first")
+    _check_sheet(out)
     sessions = Sessions(split, size, spp)
     turns = [turn for index in range(count) for turn in sessions.session(seed, index)]
     samples = [EditSample(t.source, t.target, t.mask, t.instruction, t.kind) for t in turns]
     save(contact_sheet(samples, columns=4), out)
     typer.echo(out)
+
+
+def _check_sheet(out: Path) -> None:
+    """Refuses before the work what could not be written after it."""
+    from adaptedit.files import check_writable
+    from adaptedit.pictures.save import check_format
+
+    check_format(out.suffix, "RGB", (1, 1), str(out))
+    check_writable(out)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import time
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -18,8 +19,11 @@ from adaptedit.interfaces.loading import load_pipeline
 from adaptedit.interfaces.terminal import stages
 
 if TYPE_CHECKING:
+    from PIL import Image
+
     from adaptedit.editing.controls import Point
     from adaptedit.editing.job import EditJob
+    from adaptedit.pictures.image16 import Image16
     from adaptedit.region import Box, Region
 
 Polarity = Literal["white", "black", "alpha"]
@@ -37,6 +41,7 @@ AdapterName = Annotated[
     typer.Option("--adapter", help="Its adapter: a folder or a hub id.", show_default="tiny's own"),
 ]
 
+MOST_STEPS = 1000  # as many as there are levels of noise in training
 WHERE = "Where to edit"
 Threshold = Annotated[
     float,
@@ -89,7 +94,8 @@ def edit(
         Preserve, typer.Option(help="Outside the region: keep the pixels, keep the latents, or neither.")
     ] = "exact",
     steps: Annotated[
-        int | None, typer.Option(min=1, help="Denoising steps.", show_default="the editor's own")
+        int | None,
+        typer.Option(min=1, max=MOST_STEPS, help="Denoising steps.", show_default="the editor's own"),
     ] = None,
     seed: Annotated[
         int | None,
@@ -164,7 +170,6 @@ def edit(
         stage(f"loading {backbone}")
         pipe = load_pipeline(backbone, adapter)
         from adaptedit.editing.sheet import sheet as draw_sheet
-        from adaptedit.pictures.save import save
 
         stage("finding the region")
         chosen = job.find(pipe)
@@ -172,10 +177,10 @@ def edit(
         untouched = job.image.restore(job.image.rgb)
         drawn = [draw_sheet(untouched, chosen, edited) for edited in result.images] if sheets else []
 
-        for edited, path in zip([*result.images, *drawn], [*outs, *sheets], strict=True):
-            save(edited, path)
+        pictures = dict(zip([*outs, *sheets], [*result.images, *drawn], strict=True))
         if save_region:
-            chosen.save(save_region)
+            pictures[save_region] = _grey(chosen)
+        _write(pictures)
     facts = [f"seed {result.seeds[0]}", *_about(chosen)]
     _report([*outs, save_region, *sheets], ", ".join(facts), started)
 
@@ -222,13 +227,13 @@ def region(
 
         stage(f"loading {backbone}")
         pipe = load_pipeline(backbone, adapter)
-        from adaptedit.pictures.save import save
 
         stage("finding the region")
         found = job.find(pipe)
-        found.save(out)
+        pictures: dict[Path, Image.Image | Image16] = {out: _grey(found)}
         if overlay:
-            save(found.overlay(job.image.rgb), overlay)
+            pictures[overlay] = found.overlay(job.image.rgb)
+        _write(pictures)
     _report([out, overlay], ", ".join(_about(found)), started)
 
 
@@ -249,6 +254,10 @@ def _job(
     from adaptedit.pictures.picture import Picture
 
     picture = Picture.open(image)
+    with suppress(
+        UnicodeError
+    ):  # UTF-8 where the locale says something else; refused by EditJob if it is none
+        instruction = os.fsencode(instruction).decode("utf-8")
     return EditJob(
         image=picture,
         instruction=instruction,
@@ -270,7 +279,12 @@ def _place(text: str) -> Box | Point:
 
 
 def _numbered(path: Path, count: int) -> list[Path]:
-    return [path] if count == 1 else [path.with_stem(f"{path.stem}-{n}") for n in range(1, count + 1)]
+    if count == 1:
+        return [path]
+    try:
+        return [path.with_stem(f"{path.stem}-{n}") for n in range(1, count + 1)]
+    except ValueError:  # such as the folder "."
+        raise AdaptEditError(f"{path}: is no name for a file; give one that ends in .png") from None
 
 
 def _about(region: Region) -> list[str]:
@@ -308,6 +322,26 @@ def _check_outputs(pictures: list[Path | None], masks: list[Path | None], overwr
             raise AdaptEditError(f"{path}: exists already; give another name, or --overwrite to replace it")
     if len({os.path.realpath(path) for path in paths}) < len(paths):
         raise AdaptEditError("two outputs have the same name; give each its own")
+
+
+def _grey(region: Region) -> Image.Image:
+    from PIL import Image
+
+    return Image.fromarray((region.mask * 255 + 0.5).astype("uint8"))
+
+
+def _write(pictures: dict[Path, Image.Image | Image16]) -> None:
+    """All of them or none: every file is complete beside its place before the first one takes it."""
+    from adaptedit.files import replacing, write_atomically
+    from adaptedit.pictures.save import encode
+
+    files = {path: encode(picture, path.suffix, str(path)) for path, picture in pictures.items()}
+    streams = [path for path in files if path.exists() and not path.is_file()]  # pipes and devices
+    with ExitStack() as stack:
+        for path in files.keys() - streams:
+            stack.enter_context(replacing(path)).write_bytes(files[path])
+        for path in streams:
+            write_atomically(path, files[path])
 
 
 def _report(paths: list[Path | None], facts: str, started: float) -> None:

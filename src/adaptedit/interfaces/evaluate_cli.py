@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from adaptedit.errors import AdaptEditError
+from adaptedit.errors import AdaptEditError, quoted
+from adaptedit.interfaces.edit_cli import MOST_STEPS
 from adaptedit.interfaces.terminal import quiet, stages
 
 if TYPE_CHECKING:
@@ -74,7 +75,8 @@ def evaluate(
         str | None, typer.Option(help="Folder or hub id of its adapter; tiny has its own.")
     ] = None,
     steps: Annotated[
-        int | None, typer.Option(min=1, help="Denoising steps.", show_default="the editor's own")
+        int | None,
+        typer.Option(min=1, max=MOST_STEPS, help="Denoising steps.", show_default="the editor's own"),
     ] = None,
     metrics: Annotated[
         list[str] | None,
@@ -109,8 +111,9 @@ def evaluate(
 
     torchrun --nproc-per-node 2 --no-python adaptedit evaluate ...   (a process uses one core)
     """
-    rank, ranks = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
+    rank, ranks = _share()
     names = editors or ["predicted"]
+    _check_names(names, out, baseline)
     with stages() as stage:
         stage(f"opening {bench}")
         quiet()
@@ -166,6 +169,34 @@ def evaluate(
             typer.echo(write_report([*(run.out for run in runs), *sorted(others)], out, baseline=baseline))
         else:
             typer.echo(f"share {rank + 1} of {ranks} is done; the last process writes the report")
+
+
+def _share() -> tuple[int, int]:
+    """The number of this process and how many there are, as torchrun and accelerate say it."""
+    rank, ranks = os.environ.get("RANK", "0"), os.environ.get("WORLD_SIZE", "1")
+    if not (rank.isdecimal() and ranks.isdecimal() and int(rank) < int(ranks)):
+        raise AdaptEditError(
+            f"RANK is {quoted(rank)} and WORLD_SIZE {quoted(ranks)}; give numbers, RANK from 0 to "
+            "WORLD_SIZE - 1, or leave out both"
+        )
+    return int(rank), int(ranks)
+
+
+def _check_names(editors: list[str], out: Path, baseline: str | None) -> None:
+    """Each editor has a folder of its own, and the baseline is one of them or there already."""
+    folders: dict[str, str] = {}
+    for name in editors:
+        folder = _folder(name)
+        if not folder:
+            raise AdaptEditError(f"--editor {quoted(name)} is no name; give one such as predicted")
+        if folder in folders:
+            raise AdaptEditError(
+                f"--editor {quoted(name)} and --editor {quoted(folders[folder])} would share the folder "
+                f"{quoted(folder)}; give each once, or evaluate one of them with another --out"
+            )
+        folders[folder] = name
+    if baseline is not None and baseline not in editors and not (out / _folder(baseline)).is_dir():
+        raise AdaptEditError(f"--baseline {quoted(baseline)} is none of the editors: {', '.join(editors)}")
 
 
 def _folder(editor: str) -> str:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import codecs
+import io
 import os
+import re
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import Any, Protocol
+from typing import Any, Protocol, TextIO
 
 import typer
 from rich.console import Console
@@ -13,6 +17,12 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 from typer.core import TyperGroup
 
 from adaptedit.errors import AdaptEditError
+
+COMMAND = "adaptedit"
+NOBODY_READS = 141  # as of a program that SIGPIPE ends: 128 and its number
+LONGEST = 1000  # characters of an error
+_Misuse: Any = typer.BadParameter.__mro__[2]  # ClickException: of click, or of typer's own copy in newer ones
+_OUT_OF_MEMORY = re.compile("out of memory|allocate memory")  # torch's, on a GPU and on the CPU
 
 _QUIET = {
     "TRANSFORMERS_VERBOSITY": "error",
@@ -29,31 +39,110 @@ def quiet() -> None:
 
 
 class OneLineErrors(TyperGroup):
-    """What the user can fix is one line on stderr and its exit code; Ctrl-C is 130. Sub-commands included.
+    """Whatever is wrong is one line on stderr and its exit code; Ctrl-C is 130. Sub-commands included.
 
-    So is what the system refuses (OSError).
+    That is: what the user can fix (AdaptEditError), options and arguments that do not fit, what the system
+    refuses (OSError), and too little memory.
     """
 
+    def make_context(self, *arguments: Any, **options: Any) -> Any:
+        with _one_line():
+            return super().make_context(*arguments, **options)
+
     def invoke(self, ctx: Any) -> Any:
-        try:
+        with _one_line():
             return super().invoke(ctx)
-        except AdaptEditError as error:
-            _fail(str(error))
-            raise typer.Exit(error.exit_code) from None
-        except BrokenPipeError:  # whoever read the output has enough; click ends quietly
+
+
+@contextmanager
+def _one_line() -> Iterator[None]:
+    try:
+        yield
+    except KeyboardInterrupt:
+        say("interrupted")
+        raise typer.Exit(130) from None
+    except AdaptEditError as error:
+        _fail(str(error))
+        raise typer.Exit(error.exit_code) from None
+    except _Misuse as error:
+        if advice := error.format_message():  # empty where the help was printed: no arguments at all
+            command = error.ctx.command_path if getattr(error, "ctx", None) else COMMAND
+            advice = advice.replace("Value error, ", "").rstrip(".")  # pydantic's words
+            _fail(f"{advice}; see {command} --help")
+        raise typer.Exit(AdaptEditError.exit_code) from None
+    except BrokenPipeError:  # whoever read the output has enough
+        _settle(sys.stdout, sys.stderr)
+        raise typer.Exit(NOBODY_READS) from None
+    except SystemExit as error:  # with 1, it is rich's way to end when nobody reads
+        if error.code != 1:
             raise
-        except OSError as error:  # a full disk, a folder that may not be searched, a name that is too long
-            where = f"{error.filename}: " if error.filename else ""
-            _fail(f"{where}{error.strerror or error}; see to it and try again")
-            raise typer.Exit(AdaptEditError.exit_code) from None
-        except KeyboardInterrupt:
-            typer.echo("interrupted", err=True)
-            raise typer.Exit(130) from None
+        raise typer.Exit(NOBODY_READS) from None
+    except OSError as error:  # a full disk, a folder that may not be searched, a name that is too long
+        _settle(sys.stdout)
+        where = f"{os.fsdecode(error.filename)}: " if isinstance(error.filename, str | bytes) else ""
+        _fail(f"{where}{error.strerror or error}; see to it and try again")
+        raise typer.Exit(AdaptEditError.exit_code) from None
+    except (MemoryError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and not _OUT_OF_MEMORY.search(str(error)):
+            raise
+        _fail("there is not enough memory; give a smaller picture, ask for less at once, or close programs")
+        raise typer.Exit(AdaptEditError.exit_code) from None
+
+
+def say(line: str) -> None:
+    """On stderr, for people; if nobody can read it there, nothing happens."""
+    with suppress(OSError):
+        typer.echo(line, err=True)
+    _settle(sys.stderr)
 
 
 def _fail(message: str) -> None:
-    with suppress(OSError):  # nobody reads stderr, or it is a file on the full disk
-        typer.echo(f"error: {message}", err=True)
+    """One line: what cannot be printed is escaped, and of a long message the middle is left out."""
+    line = "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in message)
+    half = LONGEST // 2
+    say(f"error: {line if len(line) <= LONGEST else f'{line[:half]} ... {line[-half:]}'}")
+
+
+def _settle(*streams: TextIO) -> None:
+    """What a stream cannot write is dropped; else Python would try again at its end, and exit with 120."""
+    for stream in streams:
+        try:
+            stream.flush()
+        except OSError:
+            with suppress(OSError):  # no file: a test's
+                os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+def prepare_streams() -> None:
+    """For the whole process: file names come out as the very bytes that they have, and nothing else can fail.
+
+    A standard stream that was closed is the null device: else the next file opened, maybe a picture, would
+    get its number, and all that libraries print.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115
+    codecs.register_error("as_given", _as_given)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        names = sys.getfilesystemencoding()
+        if codecs.lookup(names).name == "ascii":  # which click replaces by one that changes bytes
+            names = "utf-8"
+        sys.stdout.reconfigure(encoding=names if os.name == "posix" else None, errors="as_given")
+    if isinstance(sys.stderr, io.TextIOWrapper):
+        sys.stderr.reconfigure(errors="backslashreplace")
+
+
+def _as_given(error: UnicodeError) -> tuple[str | bytes, int]:
+    """Bytes that are no text as themselves, other characters that the encoding lacks escaped."""
+    try:
+        return codecs.lookup_error("surrogateescape")(error)
+    except UnicodeError:
+        return codecs.lookup_error("backslashreplace")(error)
 
 
 class Stage(Protocol):

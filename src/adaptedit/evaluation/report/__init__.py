@@ -34,5 +34,5 @@ def write_report(
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
     for name, text in files.items():
-        write_atomically(out / name, text.encode())
+        write_atomically(out / name, text.encode("utf-8", "backslashreplace"))
     return out / "report.html"

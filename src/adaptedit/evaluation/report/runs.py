@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import math
+import sys
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from adaptedit.errors import AdaptEditError
+from adaptedit.errors import AdaptEditError, quoted
 from adaptedit.evaluation.lines import read as read_shards
 from adaptedit.evaluation.statistics import Scores
 
@@ -30,6 +30,13 @@ DESCRIPTION = {
     "scored_as": str,
     "left_out": dict,
     "samples": int,
+}
+INSIDE = {"columns": str, "set_columns": str, "unavailable": str, "scoring": dict, "left_out": list}
+FIELDS = {  # of a line, where they are there
+    "category": (str,),
+    "instruction": (str,),
+    "failure": (str, type(None)),
+    "seconds": (int, float, type(None)),
 }
 
 
@@ -147,6 +154,10 @@ def _described(path: Path) -> Row:
     for key, kind in DESCRIPTION.items():
         if not isinstance(described.get(key), kind):
             raise AdaptEditError(f"{path}: {key!r} is missing or not a {kind.__name__}; run evaluate again")
+    for key, kind in INSIDE.items():
+        inside = described[key].values() if isinstance(described[key], dict) else described[key]
+        if not all(isinstance(one, kind) for one in inside):
+            raise AdaptEditError(f"{path}: not all of {key!r} is a {kind.__name__}; run evaluate again")
     return described
 
 
@@ -177,7 +188,7 @@ def _rows(folder: Path, name: str, columns: tuple[str, ...]) -> dict[str, Row]:
         row = _object(line, where)
         one = _checked(row, where, columns)
         if one in rows:
-            raise AdaptEditError(f"{where}: the id {one!r} comes twice; {_AGAIN}")
+            raise AdaptEditError(f"{where}: the id {quoted(one)} comes twice; {_AGAIN}")
         rows[one] = row
     return rows
 
@@ -186,7 +197,10 @@ def _checked(row: Row, where: str, columns: tuple[str, ...]) -> str:
     """The row's id."""
     one = row.get("id")
     if not isinstance(one, str) or Path(one).name != one:
-        raise AdaptEditError(f"{where}: the id {one!r} is not a file name; {_AGAIN}")
+        raise AdaptEditError(f"{where}: the id {quoted(one)} is not a file name; {_AGAIN}")
+    for key, kinds in FIELDS.items():
+        if key in row and not isinstance(row[key], kinds):
+            raise AdaptEditError(f"{where}: {key} is {quoted(row[key])}, of another kind than ours; {_AGAIN}")
     _check_finite(row, where, columns)
     return one
 
@@ -194,14 +208,18 @@ def _checked(row: Row, where: str, columns: tuple[str, ...]) -> str:
 def _check_finite(row: Row, where: str, columns: tuple[str, ...]) -> None:
     for column in columns:
         value = row.get(column, 0.0)
-        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-            raise AdaptEditError(f"{where}: {column} is {value!r}, not a finite number; {_AGAIN}")
+        if (
+            isinstance(value, bool)
+            or not isinstance(value, int | float)
+            or not abs(value) <= sys.float_info.max
+        ):
+            raise AdaptEditError(f"{where}: {column} is {quoted(value)}, not a finite number; {_AGAIN}")
 
 
 def _object(text: bytes, where: str) -> Row:
     try:
         value = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise AdaptEditError(f"{where}: damaged ({error}); {_AGAIN}") from None
     if not isinstance(value, dict):
         raise AdaptEditError(f"{where}: holds no JSON object; {_AGAIN}")
