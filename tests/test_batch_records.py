@@ -240,7 +240,7 @@ def test_all_problems_are_found_at_once(desk: Path) -> None:
         f'3: its output x.png is also that of {path}, line 1; give an "out" of its own',
         f'5: its output z-1.png is also that of {path}, line 4; give an "out" of its own',
         '6: lacks "instruction"',
-        '6: "steps" must be a whole number from 1 to 10000, got 0',
+        '6: "steps" must be a whole number from 1 to 1000, got 0',
         f'7: its output z-1.png is also that of {path}, line 5; give an "out" of its own',
     ]
     assert "6 problems" in str(raised.value)

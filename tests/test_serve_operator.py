@@ -14,9 +14,9 @@ from adaptedit.editing.pipeline import AdaptEditPipeline
 from adaptedit.errors import AdaptEditError
 from adaptedit.interfaces import serve_cli
 from adaptedit.interfaces.cli import app as cli
+from adaptedit.interfaces.hosts import listen
 from adaptedit.interfaces.serve import keys
 from adaptedit.interfaces.serve.problems import Problem
-from adaptedit.interfaces.serve.server import listen
 from conftest import FakeAdapter, FakeBackbone
 from serving import log, noise, png, serving, until
 

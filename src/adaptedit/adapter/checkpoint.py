@@ -38,7 +38,7 @@ def load_checkpoint(directory: Path) -> tuple[AdapterConfig, dict[str, Tensor]]:
     try:
         values: Any = json.loads((directory / CONFIG_FILE).read_text("utf-8"))
         weights = load_file(directory / WEIGHTS_FILE)
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise AdaptEditError(f"{directory / CONFIG_FILE}: is damaged ({error})") from None
     except SafetensorError as error:
         raise AdaptEditError(f"{directory / WEIGHTS_FILE}: is damaged ({error})") from None

@@ -7,8 +7,11 @@ server answers then belongs to that page. So the `Host` header must be one that 
 from __future__ import annotations
 
 import ipaddress
+import socket
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any
+
+from adaptedit.errors import AdaptEditError, quoted
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 EVERYWHERE = ("0.0.0.0", "::", "")
@@ -19,6 +22,17 @@ PROBES = ("/healthz", "/readyz", "/metrics")  # asked by address, by those who d
 Scope = MutableMapping[str, Any]
 App = Callable[[Scope, Any, Any], Awaitable[None]]
 Refuse = Callable[[str], App]  # from the host to the answer
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A bound socket; port 0: a free one. Raises AdaptEditError if it cannot be had."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family)
+    except (OSError, UnicodeError, TypeError, OverflowError) as error:
+        reason = getattr(error, "strerror", None) or "that is no address"
+        where = f"{quoted(host)}, port {port}"
+        raise AdaptEditError(f"cannot listen on {where} ({reason}); give another --host or --port") from None
 
 
 def allowed(host: str, names: Iterable[str]) -> frozenset[str]:

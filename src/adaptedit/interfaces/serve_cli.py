@@ -12,7 +12,7 @@ import typer
 
 from adaptedit.errors import AdaptEditError
 from adaptedit.interfaces.edit_cli import AdapterName, BackboneName
-from adaptedit.interfaces.hosts import LOOPBACK, allowed
+from adaptedit.interfaces.hosts import LOOPBACK, allowed, listen
 from adaptedit.interfaces.loading import load_pipeline
 from adaptedit.interfaces.terminal import quiet
 
@@ -112,7 +112,6 @@ def serve(
     quiet()
     try:
         from adaptedit.interfaces.serve import keys
-        from adaptedit.interfaces.serve.server import listen
         from adaptedit.interfaces.serve.server import serve as run
     except ImportError as error:
         raise AdaptEditError(
@@ -148,9 +147,9 @@ def serve(
         work=timeout,
         log_prompts=log_prompts,
     )
+    listener = listen(host, port)
     if host not in LOOPBACK and not settings.keys:
         typer.echo(f"warning: no API keys: whoever reaches {host} can use this server", err=True)
-    listener = listen(host, port)
     typer.echo(f"http://{f'[{host}]' if ':' in host else host}:{listener.getsockname()[1]}/docs")
     sys.stdout.flush()
     run(settings, lambda: load_pipeline(backbone, adapter), listener, drain=drain)

@@ -14,7 +14,7 @@ import typer
 
 from adaptedit.errors import AdaptEditError
 from adaptedit.interfaces.edit_cli import AdapterName, BackboneName
-from adaptedit.interfaces.hosts import LOOPBACK, allowed
+from adaptedit.interfaces.hosts import LOOPBACK, allowed, listen
 from adaptedit.interfaces.terminal import quiet, stages
 
 
@@ -66,6 +66,7 @@ def ui(
     from adaptedit.interfaces.ui.serve import check_installed, serving
 
     check_installed()
+    listen(host, port or 0).close()  # before the model is loaded
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # so that temporary files go
     others = share or host not in LOOPBACK
     given = {"max_pixels": max_megapixels, "max_bytes": max_mb, "session_bytes": session_mb}

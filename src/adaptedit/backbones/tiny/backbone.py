@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from diffusers import QwenImageTransformer2DModel
 from PIL import Image
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -260,12 +261,19 @@ def load(folder: Path = WEIGHTS) -> TinyBackbone:
 def _config(folder: Path) -> dict[str, Any]:
     if not (folder / "config.json").exists():
         raise AdaptEditError(f"no weights in {folder}: expected config.json and model.safetensors")
-    config: dict[str, Any] = json.loads((folder / "config.json").read_text())
+    try:
+        config: dict[str, Any] = json.loads((folder / "config.json").read_text("utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise AdaptEditError(f"{folder / 'config.json'}: is damaged ({error})") from None
     return config
 
 
 def _tensors(folder: Path) -> dict[str, Tensor]:
-    return {key: value.float() for key, value in load_file(folder / "model.safetensors").items()}
+    path = folder / "model.safetensors"
+    try:
+        return {key: value.float() for key, value in load_file(path).items()}
+    except SafetensorError as error:
+        raise AdaptEditError(f"{path}: is damaged ({error})") from None
 
 
 def _positions(h: int, w: int) -> Tensor:

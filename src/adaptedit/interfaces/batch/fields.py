@@ -113,7 +113,7 @@ KNOWN: dict[str, tuple[Callable[[Any], bool], str]] = {
     "invert": (_flag, "true or false"),
     "grow": (_number(-65_535, 65_535), "a number of pixels from -65535 to 65535"),
     "preserve": _among("exact", "latent", "soft"),
-    "steps": (_whole(1, 10_000), "a whole number from 1 to 10000"),
+    "steps": (_whole(1, 1000), "a whole number from 1 to 1000"),
     "seed": (_whole(0, 2**63 - 1), "a whole number from 0 to 2^63 - 1"),
     "candidates": (_whole(1, 64), "a whole number from 1 to 64"),
     "feather": (_number(0, 65_535), "a number of pixels from 0 to 65535"),

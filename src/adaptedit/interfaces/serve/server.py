@@ -17,7 +17,6 @@ import h11
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from adaptedit.errors import AdaptEditError
 from adaptedit.interfaces.serve.app import create_app
 from adaptedit.interfaces.serve.connections import limited
 from adaptedit.interfaces.serve.observe import JsonLines, log
@@ -60,16 +59,6 @@ class DrainingServer(uvicorn.Server):
             if isinstance(connection, H11Protocol) and connection.conn.their_state is h11.SEND_BODY:
                 connection.transport.close()  # its upload would be refused
         await super().shutdown(sockets)
-
-
-def listen(host: str, port: int) -> socket.socket:
-    """A bound socket; port 0: a free one. Raises AdaptEditError if it cannot be had."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
-        return socket.create_server((host, port), family=family)
-    except OSError as error:
-        reason = error.strerror or error
-        raise AdaptEditError(f"cannot listen on {host}, port {port} ({reason}); give another") from None
 
 
 def configuration(settings: Settings, worker: Worker) -> uvicorn.Config:
