@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from adaptedit.data import assets
-from adaptedit.data.sprites import Sprites
+from adaptedit.data.sprites import assets
+from adaptedit.data.sprites.sprites import Sprites
 
 HERE = Path(__file__).parent
 

@@ -16,7 +16,7 @@ from typer.testing import CliRunner, Result
 from adaptedit.editing.pipeline import AdaptEditPipeline
 from adaptedit.interfaces.batch import manifest
 from adaptedit.interfaces.batch.progress import line, progress
-from adaptedit.interfaces.cli import app
+from adaptedit.interfaces.cli.main import app
 from conftest import FakeAdapter
 
 Row = dict[str, Any]
@@ -38,7 +38,7 @@ def edited(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         begun.append(prompt)
         return call(self, image, prompt, *rest, **options)
 
-    monkeypatch.setattr(AdaptEditPipeline, "editing", noted)
+    monkeypatch.setattr(AdaptEditPipeline, "edit_task", noted)
     return begun
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 from typer.testing import CliRunner
 
-from adaptedit.interfaces.cli import app
+from adaptedit.interfaces.cli.main import app
 
 PICTURES = 6
 
@@ -33,7 +33,7 @@ def test_sigkill_and_go_on(tmp_path: Path) -> None:
         return ["batch", str(jobs), "--out", str(tmp_path / out)]
 
     lines = tmp_path / "out" / "shards" / "manifest.0.jsonl"
-    code = "from adaptedit.interfaces.cli import main; main()"
+    code = "from adaptedit.interfaces.cli.main import main; main()"
     killed = subprocess.Popen([sys.executable, "-c", code, *command("out")], stderr=subprocess.DEVNULL)
     while killed.poll() is None and not (lines.exists() and lines.read_bytes().count(b"\n") >= 2):
         time.sleep(0.01)

@@ -18,7 +18,7 @@ from adaptedit.errors import AdaptEditError
 from adaptedit.interfaces.batch import ray_run
 from adaptedit.interfaces.batch.ray_run import in_ray
 from adaptedit.interfaces.batch.records import Record
-from adaptedit.interfaces.cli import app
+from adaptedit.interfaces.cli.main import app
 
 RECORDS = [Record(f"{n}", (f"{n}.png",), Path("/"), {}) for n in range(24)]
 

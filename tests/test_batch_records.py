@@ -269,7 +269,7 @@ def test_checking_waits_for_no_model() -> None:
     code = (
         "import sys, adaptedit.interfaces.batch.reading, adaptedit.interfaces.batch.run, "
         "adaptedit.interfaces.batch.processes, adaptedit.interfaces.batch.ray_run, "
-        "adaptedit.interfaces.batch_cli; print({'torch', 'diffusers', 'ray'} & set(sys.modules))"
+        "adaptedit.interfaces.cli.batch; print({'torch', 'diffusers', 'ray'} & set(sys.modules))"
     )
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert shown.stdout.strip() == "set()"

@@ -14,16 +14,10 @@ from huggingface_hub import errors
 from PIL import Image
 
 import drawn
-from adaptedit.data.synthetic import SyntheticPairs
+from adaptedit.data.readers import hub
+from adaptedit.data.sprites.synthetic import SyntheticPairs
 from adaptedit.errors import AdaptEditError
-from adaptedit.evaluation.benchmarks import (
-    BENCHMARKS,
-    benchmark,
-    emu_edit,
-    hub,
-    options,
-    synthetic,
-)
+from adaptedit.evaluation.benchmarks import BENCHMARKS, benchmark, emu_edit, options, synthetic
 from adaptedit.pictures.read import read_image
 from hub_parquet import IMAGE, write
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from adaptedit.backbones.tiny import borrow as module
-from adaptedit.backbones.tiny.borrow import borrow
+from adaptedit.tiny.inpaint import patches as module
+from adaptedit.tiny.inpaint.patches import borrow
 
 Place = tuple[slice, slice, slice, slice]
 

@@ -14,7 +14,7 @@ from typer.testing import CliRunner, Result
 
 from adaptedit import __version__
 from adaptedit.editing.pipeline import AdaptEditPipeline
-from adaptedit.interfaces.cli import app
+from adaptedit.interfaces.cli.main import app
 from adaptedit.region import Region
 from conftest import FakeAdapter
 
@@ -262,7 +262,7 @@ def test_interrupted_is_130(desk: Path, tmp_path: Path, fake_editor: AdaptEditPi
     def interrupt(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    fake_editor.finding = interrupt  # type: ignore
+    fake_editor.find_task = interrupt  # type: ignore
     result = run("edit", desk, "x")
     assert result.exit_code == 130
     assert files(tmp_path) == {"desk.png"}
@@ -273,6 +273,6 @@ def test_version() -> None:
 
 
 def test_help_does_not_wait_for_torch() -> None:
-    code = "import sys, adaptedit.interfaces.cli; print({'torch', 'diffusers'} & set(sys.modules))"
+    code = "import sys, adaptedit.interfaces.cli.main; print({'torch', 'diffusers'} & set(sys.modules))"
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert shown.stdout.strip() == "set()"

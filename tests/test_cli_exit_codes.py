@@ -21,13 +21,13 @@ import adaptedit.files
 import adaptedit.pictures.read
 from adaptedit.editing.pipeline import AdaptEditPipeline
 from adaptedit.errors import AdaptEditError
-from adaptedit.interfaces.cli import app
+from adaptedit.interfaces.cli.main import app
 from adaptedit.interfaces.serve import keys
 from adaptedit.pictures.picture import Picture
 from adaptedit.region import Region
 
 posix = pytest.mark.skipif(os.name == "nt", reason="Windows has no such files, names, modes or streams")
-COMMAND = (sys.executable, "-m", "adaptedit.interfaces.cli")
+COMMAND = (sys.executable, "-m", "adaptedit.interfaces.cli.main")
 LONG = "y" * 300
 SCORED = ("--metric", "pixels", "--editor", "nothing")
 
@@ -192,7 +192,7 @@ def test_an_instruction_in_another_locale_is_read_as_utf_8(
 ) -> None:
     seen = []
     finding = fake_editor.finding
-    monkeypatch.setattr(fake_editor, "finding", lambda *a, **b: seen.append(a[1]) or finding(*a, **b))
+    monkeypatch.setattr(fake_editor, "find_task", lambda *a, **b: seen.append(a[1]) or finding(*a, **b))
     given = "remove the café".encode().decode("ascii", "surrogateescape")
     assert run("edit", home / "desk.png", given).exit_code == 0
     assert seen == ["remove the café"]
@@ -593,8 +593,8 @@ def test_interrupted_at_any_stage(
     owner, name = {
         "reading": (Picture, "open"),
         "loading": (AdaptEditPipeline, "from_pretrained"),
-        "finding": (fake_editor, "finding"),
-        "editing": (fake_editor, "editing"),
+        "finding": (fake_editor, "find_task"),
+        "editing": (fake_editor, "edit_task"),
         "encoding": (adaptedit.pictures.save, "encode"),
         "writing": (adaptedit.files.os, "replace"),
     }[stage]
@@ -643,7 +643,7 @@ def test_a_file_name_is_printed_as_the_bytes_that_it_has(
     script = (
         "import sys; from pathlib import Path\n"
         "from adaptedit.interfaces import edit_cli\n"
-        "from adaptedit.interfaces.terminal import prepare_streams\n"
+        "from adaptedit.interfaces.cli.terminal import prepare_streams\n"
         "prepare_streams()\n"
         "edit_cli._report([Path(sys.argv[1])], 'seed 1', 0.0)\n"
     )
@@ -734,9 +734,9 @@ def test_too_little_memory_is_one_line(
         def fail(*_: object, error: Exception = error, **__: object) -> Any:
             raise error
 
-        monkeypatch.setattr(fake_editor, "editing", fail)
+        monkeypatch.setattr(fake_editor, "edit_task", fail)
         refused(home, ("edit", "@/desk.png", "x"), "not enough memory")
-    monkeypatch.setattr(fake_editor, "editing", lambda *_, **__: 1 / 0)
+    monkeypatch.setattr(fake_editor, "edit_task", lambda *_, **__: 1 / 0)
     assert isinstance(
         run("edit", home / "desk.png", "x").exception, ZeroDivisionError
     )  # a bug keeps its trace

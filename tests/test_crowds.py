@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 import drawn
-from adaptedit.data.scene import SIZE, crowd
-from adaptedit.data.synthetic import SyntheticPairs
+from adaptedit.data.sprites.scene import SIZE, crowd
+from adaptedit.data.sprites.synthetic import SyntheticPairs
 
 
 @pytest.fixture(scope="module")

@@ -13,14 +13,14 @@ import numpy.typing as npt
 import pytest
 
 import drawn
-from adaptedit.data import assets, nouns, phrases, synthetic
-from adaptedit.data.backgrounds import Backgrounds
-from adaptedit.data.canvas import Canvas
-from adaptedit.data.colours import COLOURS
-from adaptedit.data.scene import Placed, beside, lay_out, refer
 from adaptedit.data.schema import EditSample
-from adaptedit.data.splits import SPLITS
-from adaptedit.data.synthetic import SyntheticPairs
+from adaptedit.data.sprites import assets, nouns, phrases, synthetic
+from adaptedit.data.sprites.backgrounds import Backgrounds
+from adaptedit.data.sprites.canvas import Canvas
+from adaptedit.data.sprites.colours import COLOURS
+from adaptedit.data.sprites.scene import Placed, beside, lay_out, refer
+from adaptedit.data.sprites.splits import SPLITS
+from adaptedit.data.sprites.synthetic import SyntheticPairs
 from adaptedit.errors import AdaptEditError
 
 COUNT = 300

@@ -19,7 +19,7 @@ from adaptedit.editing.pipeline import AdaptEditPipeline
 from adaptedit.errors import AdaptEditError
 from adaptedit.evaluation.metrics import ALL
 from adaptedit.evaluation.threshold import chosen_on
-from adaptedit.interfaces.cli import app
+from adaptedit.interfaces.cli.main import app
 from test_magicbrush import parquet
 
 CHEAP = ("--metric", "pixels", "--metric", "region")
@@ -132,7 +132,7 @@ def test_torchrun_shares_a_run_and_changes_nothing(pictures: Path, tmp_path: Pat
     (tmp_path / "theirs.py").write_text(
         "def edit(picture, instruction, seed):\n    return picture.rotate(seed % 90)\n"
     )
-    command = ["-m", "adaptedit.interfaces.cli", "evaluate", "folder", "--data", str(pictures)]
+    command = ["-m", "adaptedit.interfaces.cli.main", "evaluate", "folder", "--data", str(pictures)]
     command += [
         "--editor",
         "theirs:edit",

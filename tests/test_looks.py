@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 import drawn
-from adaptedit.data import assets, looks
-from adaptedit.data.backgrounds import Places
-from adaptedit.data.colours import COLOURS, recolour
-from adaptedit.data.lights import LIGHTS, relit
-from adaptedit.data.sprites import Sprites
+from adaptedit.data.sprites import assets, looks
+from adaptedit.data.sprites.backgrounds import Places
+from adaptedit.data.sprites.colours import COLOURS, recolour
+from adaptedit.data.sprites.lights import LIGHTS, relit
+from adaptedit.data.sprites.sprites import Sprites
 
 
 def test_recolouring_keeps_outline_and_shadow() -> None:

@@ -14,8 +14,8 @@ import pytest
 import pyzipper
 from PIL import Image
 
+from adaptedit.data.readers.archive import Archive
 from adaptedit.errors import AdaptEditError
-from adaptedit.evaluation.benchmarks.archive import Archive
 from adaptedit.evaluation.benchmarks.magicbrush import MagicBrush, erased, load
 from adaptedit.region import Region
 from hub_parquet import IMAGE, png, write

@@ -12,11 +12,11 @@ import torch
 pytest.importorskip("mitsuba")
 pytest.importorskip("scipy")
 
-from adaptedit.data import phrases  # noqa: E402
-from adaptedit.data.mixed import MixedPairs  # noqa: E402
 from adaptedit.data.render.pairs import RenderedPairs  # noqa: E402
 from adaptedit.data.schema import UNKNOWN, EditSample  # noqa: E402
-from adaptedit.training.batches import collate  # noqa: E402
+from adaptedit.data.sprites import phrases  # noqa: E402
+from adaptedit.data.sprites.mixed import MixedPairs  # noqa: E402
+from adaptedit.tiny.training.batches import collate  # noqa: E402
 from test_rendered_pairs import turn, write  # noqa: E402
 
 

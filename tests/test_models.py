@@ -18,18 +18,12 @@ from typer.testing import CliRunner, Result
 import zoo
 from adaptedit.adapter.config import PRESETS
 from adaptedit.adapter.model import AdaptEditAdapter
-from adaptedit.backbones.catalogue import PUBLISHED, EditShape, Published, published
-from adaptedit.backbones.edit_arguments import edit_arguments
 from adaptedit.backbones.patterns import PATTERNS, spec_of
-from adaptedit.evaluation.costs import adapter_costs, adapter_flops, forward_flops
-from adaptedit.evaluation.memory import (
-    Footprint,
-    inference_ladder,
-    peak_bytes,
-    stored,
-    training_ladder,
-)
-from adaptedit.interfaces.cli import app
+from adaptedit.costs.editors import PUBLISHED, EditShape, Published, published
+from adaptedit.costs.flops import adapter_costs, adapter_flops, forward_flops
+from adaptedit.costs.inputs import edit_arguments
+from adaptedit.costs.memory import Footprint, inference_ladder, peak_bytes, stored, training_ladder
+from adaptedit.interfaces.cli.main import app
 
 DOCUMENT = Path(__file__).parents[1] / "docs" / "memory.md"
 QWEN = "Qwen/Qwen-Image-Edit"

@@ -8,14 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from adaptedit.backbones.tiny.objects import (
-    ObjectConfig,
-    ObjectDecoder,
-    Objects,
-    Votes,
-    frame_loss,
-    frames_said,
-)
+from adaptedit.tiny.objects import ObjectConfig, ObjectDecoder, Objects, Votes, frame_loss, frames_said
 
 SIDE, CODE = 16, 5
 

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from adaptedit.data import nouns, phrases
+from adaptedit.data.sprites import nouns, phrases
 
 
 @pytest.mark.parametrize("templates", [phrases.TRAIN, phrases.HELD_OUT], ids=["train", "held out"])

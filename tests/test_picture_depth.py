@@ -14,8 +14,8 @@ import pytest
 from PIL import Image
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
-from adaptedit.editing.sheet import sheet
 from adaptedit.errors import AdaptEditError
+from adaptedit.interfaces.sheet import sheet
 from adaptedit.pictures.image16 import Image16, as_8bit
 from adaptedit.pictures.picture import Picture
 from adaptedit.pictures.read import read_image

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from adaptedit.backbones.tiny.poisson import joined
+from adaptedit.tiny.inpaint.poisson import joined
 
 
 def scene() -> tuple[Tensor, Tensor, Tensor]:

@@ -14,7 +14,6 @@ pytest.importorskip("mitsuba")
 pytest.importorskip("scipy")
 
 import rendering  # noqa: E402
-from adaptedit.data import phrases  # noqa: E402
 from adaptedit.data.render import edits, masks, models, shards, surfaces  # noqa: E402
 from adaptedit.data.render.board import board  # noqa: E402
 from adaptedit.data.render.denoise import denoise  # noqa: E402
@@ -24,6 +23,7 @@ from adaptedit.data.render.layout import Stock, apart, draw  # noqa: E402
 from adaptedit.data.render.refer import Seen, colour_of, names  # noqa: E402
 from adaptedit.data.render.scene import Camera, Light, Scene, Thing  # noqa: E402
 from adaptedit.data.render.sessions import Sessions, Turn  # noqa: E402
+from adaptedit.data.sprites import phrases  # noqa: E402
 from adaptedit.errors import AdaptEditError  # noqa: E402
 from adaptedit.evaluation.benchmarks.magicbrush import load  # noqa: E402
 

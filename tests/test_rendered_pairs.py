@@ -20,7 +20,7 @@ from adaptedit.data.render.pairs import RenderedPairs  # noqa: E402
 from adaptedit.data.render.sessions import Turn  # noqa: E402
 from adaptedit.errors import AdaptEditError  # noqa: E402
 from adaptedit.evaluation.benchmarks import benchmark  # noqa: E402
-from adaptedit.training.batches import collate  # noqa: E402
+from adaptedit.tiny.training.batches import collate  # noqa: E402
 
 
 def turn(number: int, kind: str = "add", size: int = 32) -> Turn:

@@ -12,7 +12,7 @@ from PIL import Image
 from pytest import Subtests
 
 from adaptedit.editing.pipeline import AdaptEditPipeline, EditOutput
-from adaptedit.editing.together import Asking
+from adaptedit.editing.scheduler import EditTask
 from adaptedit.region import Region
 from conftest import FakeAdapter, FakeBackbone
 from serving import SIZE, Served, alpha_mask, decoded, noise, png, serving
@@ -174,13 +174,13 @@ def test_the_region_can_be_changed_on_the_way(served: Served) -> None:
 
 
 class Recording(AdaptEditPipeline):
-    def finding(self, *arguments: Any, **options: Any) -> Asking[Region]:
+    def find_task(self, *arguments: Any, **options: Any) -> EditTask[Region]:
         self.found_with = options
-        return super().finding(*arguments, **options)
+        return super().find_task(*arguments, **options)
 
-    def editing(self, *arguments: Any, **options: Any) -> Asking[EditOutput]:
+    def edit_task(self, *arguments: Any, **options: Any) -> EditTask[EditOutput]:
         self.edited_with = options
-        return super().editing(*arguments, **options)
+        return super().edit_task(*arguments, **options)
 
 
 def test_every_option_reaches_the_editor() -> None:

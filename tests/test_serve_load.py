@@ -21,7 +21,7 @@ import pytest
 from starlette.requests import Request
 
 from adaptedit.editing.pipeline import AdaptEditPipeline
-from adaptedit.editing.together import Asking
+from adaptedit.editing.scheduler import EditTask
 from adaptedit.interfaces.serve import upload
 from adaptedit.interfaces.serve.memory import Uploads
 from adaptedit.interfaces.serve.problems import Problem
@@ -99,7 +99,7 @@ def test_what_nobody_wants_any_more_leaves_the_memory(pipe: AdaptEditPipeline) -
     """While the job before it still runs: else callers that come and go would fill the memory."""
 
     class Upload:
-        def __call__(self, *_: object) -> Asking[bytes]:
+        def __call__(self, *_: object) -> EditTask[bytes]:
             yield from ()
             return b""
 
@@ -108,7 +108,7 @@ def test_what_nobody_wants_any_more_leaves_the_memory(pipe: AdaptEditPipeline) -
         worker.start()
         go, gone = threading.Event(), asyncio.get_running_loop().create_future()
 
-        def waiting(*_: object) -> Asking[bytes]:
+        def waiting(*_: object) -> EditTask[bytes]:
             yield from ()
             return b"%d" % go.wait(30)
 

@@ -12,8 +12,8 @@ from typer.testing import CliRunner
 
 from adaptedit.editing.pipeline import AdaptEditPipeline
 from adaptedit.errors import AdaptEditError
-from adaptedit.interfaces import serve_cli
-from adaptedit.interfaces.cli import app as cli
+from adaptedit.interfaces.cli import serve as serve_cli
+from adaptedit.interfaces.cli.main import app as cli
 from adaptedit.interfaces.hosts import listen
 from adaptedit.interfaces.serve import keys
 from adaptedit.interfaces.serve.problems import Problem
@@ -48,7 +48,7 @@ def test_what_nobody_foresaw_is_500_told_apart_and_survived(
             raise RuntimeError(f"no luck with {prompt}")
         return finding(image, prompt, **options)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(pipe, "finding", broken)
+    monkeypatch.setattr(pipe, "find_task", broken)
     with serving(pipe) as served:
         answer = served.post(image=PICTURE, prompt="bad secret")
         assert (answer.status_code, answer.json()["error"]["type"]) == (500, "server_error")

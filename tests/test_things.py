@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 import drawn
-from adaptedit.data.colours import COLOURS
-from adaptedit.data.looks import LOOKS
-from adaptedit.data.signs import WORDS
-from adaptedit.data.synthetic import IDLE, SyntheticPairs
-from adaptedit.data.things import Things
+from adaptedit.data.sprites.colours import COLOURS
+from adaptedit.data.sprites.looks import LOOKS
+from adaptedit.data.sprites.signs import WORDS
+from adaptedit.data.sprites.synthetic import IDLE, SyntheticPairs
+from adaptedit.data.sprites.things import Things
 
 
 @pytest.fixture(scope="module")

@@ -14,22 +14,15 @@ from torch import Tensor
 from transformers.utils import logging as transformers_logging
 
 from adaptedit.backbones.base import Backbone
-from adaptedit.backbones.tiny import backbone as tiny
-from adaptedit.backbones.tiny import text
-from adaptedit.backbones.tiny.backbone import (
-    TinyBackbone,
-    block_pixels,
-    dit_config,
-    load,
-    matte_pixels,
-    save_part,
-)
-from adaptedit.backbones.tiny.codec import BlockDCT
-from adaptedit.backbones.tiny.decoder import DecoderConfig, PixelDecoder
-from adaptedit.backbones.tiny.encoder import EncoderConfig, VLEncoder
-from adaptedit.backbones.tiny.objects import ObjectConfig, ObjectDecoder
-from adaptedit.backbones.tiny.text import MAX_TOKENS, TextEncoder
 from adaptedit.errors import AdaptEditError
+from adaptedit.tiny import backbone as tiny
+from adaptedit.tiny import text
+from adaptedit.tiny.backbone import TinyBackbone, block_pixels, dit_config, load, matte_pixels, save_part
+from adaptedit.tiny.codec import BlockDCT
+from adaptedit.tiny.decoder import DecoderConfig, PixelDecoder
+from adaptedit.tiny.encoder import EncoderConfig, VLEncoder
+from adaptedit.tiny.objects import ObjectConfig, ObjectDecoder
+from adaptedit.tiny.text import MAX_TOKENS, TextEncoder
 
 SENTENCES = ["remove it", "replace the red apple in the top left corner with a yellow banana, please"]
 

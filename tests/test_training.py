@@ -18,22 +18,22 @@ from torch.multiprocessing.spawn import spawn
 import drawn
 import two_processes
 from adaptedit.adapter.model import AdaptEditAdapter
-from adaptedit.backbones.tiny import backbone as tiny
-from adaptedit.backbones.tiny.backbone import dit_config, load
-from adaptedit.backbones.tiny.codec import BlockDCT
-from adaptedit.backbones.tiny.text import TextEncoder
-from adaptedit.data.synthetic import SyntheticPairs
+from adaptedit.data.sprites.synthetic import SyntheticPairs
 from adaptedit.errors import AdaptEditError
-from adaptedit.training import adapter as adapter_stage
-from adaptedit.training import encoder as encoder_stage
-from adaptedit.training import run
-from adaptedit.training.batches import batch
-from adaptedit.training.configs import recipe
-from adaptedit.training.cpu_attention import use_cpu_attention
-from adaptedit.training.degrade import degrade
+from adaptedit.tiny import backbone as tiny
+from adaptedit.tiny.backbone import dit_config, load
+from adaptedit.tiny.codec import BlockDCT
+from adaptedit.tiny.text import TextEncoder
+from adaptedit.tiny.training import adapter as adapter_stage
+from adaptedit.tiny.training import encoder as encoder_stage
+from adaptedit.tiny.training import run
+from adaptedit.tiny.training.batches import batch
+from adaptedit.tiny.training.configs import recipe
+from adaptedit.tiny.training.cpu_attention import use_cpu_attention
+from adaptedit.tiny.training.objects import Codes, save_codes
+from adaptedit.tiny.training.run import STAGES, run_stage
 from adaptedit.training.losses import iou, mask_loss, region_aware_loss, sample_timesteps
-from adaptedit.training.objects import Codes, save_codes
-from adaptedit.training.run import STAGES, run_stage
+from adaptedit.training.masks import degrade
 from adaptedit.training.trainer import TrainConfig, Trainer
 
 SHORT = TrainConfig(steps=4, batch=1, lr=1e-2, warmup=1, log_every=4, save_every=2, bf16=False, compile=False)

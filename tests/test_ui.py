@@ -82,7 +82,7 @@ def test_what_was_found_is_edited_without_looking_again(
 ) -> None:
     found = last(actions.find(session, models, "x", SEEDED))
     assert found.session and found.session.canvas.layer() and found.note and "Found" in found.note.text
-    monkeypatch.setattr(pipe, "finding", lambda *_, **__: pytest.fail("looked again"))
+    monkeypatch.setattr(pipe, "find_task", lambda *_, **__: pytest.fail("looked again"))
     view = edit(found.session, models)
     assert view.session and view.session.edit and view.session.edit.region is found.session.canvas.region
 

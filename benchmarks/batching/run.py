@@ -18,9 +18,9 @@ import torch
 from PIL import Image
 
 from adaptedit import AdaptEditPipeline, Region
-from adaptedit.data.synthetic import SyntheticPairs
+from adaptedit.data.sprites.synthetic import SyntheticPairs
 from adaptedit.editing.pipeline import EditOutput
-from adaptedit.editing.together import run
+from adaptedit.editing.scheduler import run
 
 EDITS, ROUNDS = 24, 5
 SIZES = ((128, 128), (192, 144), (300, 400))
@@ -55,7 +55,7 @@ def main() -> None:
     pipe, asked = AdaptEditPipeline.from_pretrained("tiny"), jobs()
 
     def edited(max_batch: int) -> list[EditOutput]:
-        return run([pipe.editing(*job, seed=0) for job in asked], pipe.together(max_batch))
+        return run([pipe.edit_task(*job, seed=0) for job in asked], pipe.scheduler(max_batch))
 
     alone, load = edited(1), os.getloadavg()[0]
     seconds: dict[int, list[float]] = {size: [] for size in BATCHES}

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from adaptedit.data.backgrounds import Backgrounds
-from adaptedit.data.synthetic import SyntheticPairs
+from adaptedit.data.sprites.backgrounds import Backgrounds
+from adaptedit.data.sprites.synthetic import SyntheticPairs
 from adaptedit.evaluation.sample import Sample
 from adaptedit.region import Region
 
@@ -60,7 +60,7 @@ def scenes(longest: int, count: int, seed: int = 0) -> list[Sample]:
 
 
 def _textures() -> list[np.ndarray]:
-    from adaptedit.data import assets
+    from adaptedit.data.sprites import assets
 
     pack = assets.load()
     return [pack[f"texture/{name}"] for name in assets.TRAIN_TEXTURES]

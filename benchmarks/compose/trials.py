@@ -15,7 +15,7 @@ import scenes
 import torch
 from PIL import Image
 
-from adaptedit.data.synthetic import SyntheticPairs
+from adaptedit.data.sprites.synthetic import SyntheticPairs
 from adaptedit.editing import crops, pipeline, refine
 from adaptedit.editing.pipeline import AdaptEditPipeline
 from adaptedit.errors import NoLocalRegion

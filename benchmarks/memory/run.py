@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from adaptedit.interfaces.terminal import quiet
+from adaptedit.interfaces.cli.terminal import quiet
 
 quiet()  # before diffusers comes in
 
-from adaptedit.evaluation.memory import EDITORS, Footprint, inference_ladder, training_ladder  # noqa: E402
+from adaptedit.costs.memory import EDITORS, Footprint, inference_ladder, training_ladder  # noqa: E402
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "memory.md"
 COLUMNS = (

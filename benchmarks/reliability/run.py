@@ -31,7 +31,7 @@ import httpx
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # here and in the server: both work at once
 
-from adaptedit.interfaces.terminal import quiet  # noqa: E402
+from adaptedit.interfaces.cli.terminal import quiet  # noqa: E402
 
 quiet()
 

@@ -17,7 +17,7 @@ class Server:
 
     def __init__(self, *options: str) -> None:
         LOG.parent.mkdir(exist_ok=True)
-        command = [sys.executable, "-m", "adaptedit.interfaces.cli", "serve", "--port", "0", *options]
+        command = [sys.executable, "-m", "adaptedit.interfaces.cli.main", "serve", "--port", "0", *options]
         with LOG.open("wb") as file:
             self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=file, text=True)
         assert self.process.stdout is not None

@@ -28,7 +28,7 @@ from PIL import Image
 
 HERE = Path(__file__).parent
 DESK = HERE.parents[1] / "examples" / "desk.png"
-COMMAND = [sys.executable, "-c", "from adaptedit.interfaces.cli import main; main()", "batch"]
+COMMAND = [sys.executable, "-c", "from adaptedit.interfaces.cli.main import main; main()", "batch"]
 SEED = 0  # of the moments at which processes are killed
 Facts = dict[str, Any]
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from adaptedit.data.synthetic import SyntheticPairs
+from adaptedit.data.sprites.synthetic import SyntheticPairs
 
 
 def main() -> None:

@@ -19,7 +19,7 @@ from PIL import Image, ImageDraw
 from adaptedit import AdaptEditPipeline, NoLocalRegion
 from adaptedit.data.render.pairs import RenderedPairs
 from adaptedit.data.schema import EditSample
-from adaptedit.data.synthetic import SyntheticPairs
+from adaptedit.data.sprites.synthetic import SyntheticPairs
 from adaptedit.errors import GlobalEdit
 from adaptedit.region import Region
 

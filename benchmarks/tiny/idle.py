@@ -13,7 +13,7 @@ from PIL import Image
 
 from adaptedit import AdaptEditPipeline
 from adaptedit.data.schema import EditSample
-from adaptedit.data.synthetic import IDLE, SyntheticPairs
+from adaptedit.data.sprites.synthetic import IDLE, SyntheticPairs
 from adaptedit.errors import GlobalEdit, RegionNotFound
 
 COUNT = 256

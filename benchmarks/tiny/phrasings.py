@@ -11,7 +11,7 @@ import re
 from collections import defaultdict
 from pathlib import Path
 
-from adaptedit.data.phrases import HELD_OUT
+from adaptedit.data.sprites.phrases import HELD_OUT
 
 SCORES = Path(__file__).with_name("predicted.jsonl.gz")
 

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from adaptedit.backbones.tiny.backbone import load
-from adaptedit.data.synthetic import SyntheticPairs
+from adaptedit.data.sprites.synthetic import SyntheticPairs
+from adaptedit.tiny.backbone import load
 
 FIT, TEST, BATCH = 1200, 400, 50
 

@@ -21,16 +21,16 @@ import torch
 
 from adaptedit.adapter.mask_predictor import MaskPredictor
 from adaptedit.adapter.model import AdaptEditAdapter
-from adaptedit.backbones.tiny.encoder import VLEncoder
-from adaptedit.backbones.tiny.text import TextEncoder
-from adaptedit.data.mixed import MixedPairs
 from adaptedit.data.render.pairs import RenderedPairs
-from adaptedit.data.synthetic import SyntheticPairs
-from adaptedit.training.batches import collate
-from adaptedit.training.configs import recipe
-from adaptedit.training.encoder import train_encoder
+from adaptedit.data.sprites.mixed import MixedPairs
+from adaptedit.data.sprites.synthetic import SyntheticPairs
+from adaptedit.tiny.encoder import VLEncoder
+from adaptedit.tiny.text import TextEncoder
+from adaptedit.tiny.training.batches import collate
+from adaptedit.tiny.training.configs import recipe
+from adaptedit.tiny.training.encoder import train_encoder
+from adaptedit.tiny.training.run import CROWDS, fresh_backbone
 from adaptedit.training.losses import iou
-from adaptedit.training.run import CROWDS, fresh_backbone
 
 MEASURED, BATCH = 256, 32
 

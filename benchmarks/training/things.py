@@ -14,12 +14,12 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from adaptedit.backbones.tiny.backbone import load_objects
-from adaptedit.backbones.tiny.objects import Objects
-from adaptedit.data.synthetic import SyntheticPairs
-from adaptedit.data.things import Things
+from adaptedit.data.sprites.synthetic import SyntheticPairs
+from adaptedit.data.sprites.things import Things
 from adaptedit.pictures.tensors import to_pil
-from adaptedit.training.objects import load_codes
+from adaptedit.tiny.backbone import load_objects
+from adaptedit.tiny.objects import Objects
+from adaptedit.tiny.training.objects import load_codes
 
 COLUMNS, ROWS, ZOOM = 10, 3, 2
 

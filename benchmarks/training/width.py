@@ -19,12 +19,12 @@ from typing import Any
 
 import torch
 
-from adaptedit.backbones.tiny.backbone import WEIGHTS, load_encoder, load_objects
-from adaptedit.data.synthetic import SyntheticPairs
-from adaptedit.training.backbone import train_backbone
-from adaptedit.training.configs import recipe
-from adaptedit.training.objects import load_codes
-from adaptedit.training.run import BACKBONE_KINDS, CROWDS, fresh_backbone
+from adaptedit.data.sprites.synthetic import SyntheticPairs
+from adaptedit.tiny.backbone import WEIGHTS, load_encoder, load_objects
+from adaptedit.tiny.training.backbone import train_backbone
+from adaptedit.tiny.training.configs import recipe
+from adaptedit.tiny.training.objects import load_codes
+from adaptedit.tiny.training.run import BACKBONE_KINDS, CROWDS, fresh_backbone
 
 
 def main(out: Path, widths: list[int], pairs: int, weights: Path) -> None:

@@ -3,7 +3,7 @@
 A wrapper around the model's forward turns the mask and the call's text states into the adapter's condition
 and puts it into this call's transformer options; a replace-patch on each block adds that block adapter's
 output to the tokens of the target picture, which come first. The same places as
-`adaptedit.adapter.injection` has in diffusers' classes.
+`adaptedit.backbones.injection` has in diffusers' classes.
 """
 
 from __future__ import annotations

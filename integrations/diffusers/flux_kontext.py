@@ -2,7 +2,7 @@
 
 from diffusers import FluxKontextPipeline
 
-from adaptedit.interfaces.custom_pipeline import LocalEditing
+from adaptedit.interfaces.diffusers import LocalEditing
 
 
 class AdaptEditFluxKontextPipeline(LocalEditing, FluxKontextPipeline):

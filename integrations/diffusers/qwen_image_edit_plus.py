@@ -2,7 +2,7 @@
 
 from diffusers import QwenImageEditPlusPipeline
 
-from adaptedit.interfaces.custom_pipeline import LocalEditing
+from adaptedit.interfaces.diffusers import LocalEditing
 
 
 class AdaptEditQwenImageEditPlusPipeline(LocalEditing, QwenImageEditPlusPipeline):

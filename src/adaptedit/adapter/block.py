@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from .condition import Condition
-from .config import AdapterConfig
-from .layers import CrossAttention, feed_forward
+from adaptedit.adapter.condition import Condition
+from adaptedit.adapter.config import AdapterConfig
+from adaptedit.adapter.layers import CrossAttention, feed_forward
 
 
 class SpatialGate(nn.Module):

@@ -11,9 +11,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from ..errors import AdaptEditError
-from ..files import replacing, write_atomically
-from .config import AdapterConfig
+from adaptedit.adapter.config import AdapterConfig
+from adaptedit.errors import AdaptEditError
+from adaptedit.files import replacing, write_atomically
 
 FORMAT = 1
 WEIGHTS_FILE, CONFIG_FILE = "model.safetensors", "config.json"

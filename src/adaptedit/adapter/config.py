@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, fields
 from math import gcd
 from typing import Any
 
-from ..errors import AdaptEditError
+from adaptedit.errors import AdaptEditError
 
 PRESETS = ("paper", "base", "small")
 

@@ -8,9 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..errors import AdaptEditError
-from .config import AdapterConfig
-from .layers import CrossAttention, feed_forward, fourier_features, grid_positions
+from adaptedit.adapter.config import AdapterConfig
+from adaptedit.adapter.layers import CrossAttention, feed_forward, fourier_features, grid_positions
+from adaptedit.errors import AdaptEditError
 
 QUERY_GRID = 16  # paper
 _LAYERS = 2

@@ -11,16 +11,16 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..backbones.base import PromptStates
-from ..backbones.layouts import Layout
-from ..backbones.patterns import sizes_of, transformer_of
-from ..errors import AdaptEditError
-from .block import BlockAdapter
-from .checkpoint import WEIGHTS_FILE, load_checkpoint, save_checkpoint
-from .condition import Condition, ConditionEncoder, RegionLike, check_region, pool_region
-from .config import AdapterConfig
-from .injection import Encode, Injection
-from .mask_predictor import MaskPredictor
+from adaptedit.adapter.block import BlockAdapter
+from adaptedit.adapter.checkpoint import WEIGHTS_FILE, load_checkpoint, save_checkpoint
+from adaptedit.adapter.condition import Condition, ConditionEncoder, RegionLike, check_region, pool_region
+from adaptedit.adapter.config import AdapterConfig
+from adaptedit.adapter.mask_predictor import MaskPredictor
+from adaptedit.backbones.base import PromptStates
+from adaptedit.backbones.injection import Encode, Injection
+from adaptedit.backbones.layouts import Layout
+from adaptedit.backbones.patterns import sizes_of, transformer_of
+from adaptedit.errors import AdaptEditError
 
 
 class AdaptEditAdapter(nn.Module):

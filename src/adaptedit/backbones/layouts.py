@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from ..errors import AdaptEditError
+from adaptedit.errors import AdaptEditError
 
 Arguments: TypeAlias = Mapping[str, Any]  # of one root forward, bound to their names
 Text: TypeAlias = "tuple[Tensor, Tensor | None]"  # states (B, M, T), their mask (B, M)

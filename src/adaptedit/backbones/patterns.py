@@ -12,9 +12,9 @@ from typing import Any
 
 from torch import nn
 
-from ..errors import AdaptEditError
-from . import layouts
-from .layouts import Arguments, Layout, Text
+from adaptedit.backbones import layouts
+from adaptedit.backbones.layouts import Arguments, Layout, Text
+from adaptedit.errors import AdaptEditError
 
 
 @dataclass(frozen=True)

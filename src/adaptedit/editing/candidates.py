@@ -11,7 +11,7 @@ from PIL import Image
 from adaptedit.backbones.base import Edited, OnStep
 from adaptedit.editing.compose import resize, stitch, without_drift
 from adaptedit.editing.crops import split
-from adaptedit.editing.together import Asking, Crop
+from adaptedit.editing.scheduler import CropRequest, EditTask
 from adaptedit.region import Box, Region, Size
 
 
@@ -27,7 +27,7 @@ def candidates(
     exact: bool,
     settings: Mapping[str, Any],
     on_step: OnStep | None,
-) -> Asking[list[Image.Image]]:
+) -> EditTask[list[Image.Image]]:
     """One result (RGB, of the source's size) a generator.
 
     Crops around each part of the region, asks for them edited at their working size, puts them back. A later
@@ -47,7 +47,7 @@ def candidates(
             local = local & Region.from_array(weight.mask > 0)
         local = local.resize(size)
         answers: list[Edited] = yield [
-            Crop(resize(result.crop(box), size), prompt, local, generator, settings, counted)
+            CropRequest(resize(result.crop(box), size), prompt, local, generator, settings, counted)
             for result, generator in zip(results, generators, strict=True)
         ]
         results = [

@@ -15,7 +15,7 @@ from adaptedit.region import Box, Region
 if TYPE_CHECKING:
     from adaptedit.backbones.base import OnStep
     from adaptedit.editing.pipeline import AdaptEditPipeline, EditOutput, Preserve
-    from adaptedit.editing.together import Asking
+    from adaptedit.editing.scheduler import EditTask
 
 MOST_CONTEXT = 1000  # a thousandth of the crop is too little for any editor to see
 
@@ -76,13 +76,13 @@ class EditJob:
 
     def find(self, pipe: AdaptEditPipeline) -> Region:
         """Where this job edits. Raises NoLocalRegion if there is nothing to edit or it is everything."""
-        return pipe.alone(self.finding(pipe))
+        return pipe.run_task(self.find_task(pipe))
 
-    def finding(self, pipe: AdaptEditPipeline) -> Asking[Region]:
+    def find_task(self, pipe: AdaptEditPipeline) -> EditTask[Region]:
         """`find`, to be run with others."""
         found = Region.full(self.image.size) if self.everywhere else self.region
         if found is None:
-            found = yield from pipe.finding(self.image, self.instruction, threshold=self.threshold)
+            found = yield from pipe.find_task(self.image, self.instruction, threshold=self.threshold)
         if not (self.include or self.exclude or self.within or self.invert or self.grow):
             return found
         return adjust(
@@ -98,16 +98,16 @@ class EditJob:
         self, pipe: AdaptEditPipeline, region: Region | None = None, on_step: OnStep | None = None
     ) -> EditOutput:
         """Edits in `region`, as `find` has it, found now where None."""
-        return pipe.alone(self.editing(pipe, region, on_step))
+        return pipe.run_task(self.edit_task(pipe, region, on_step))
 
-    def editing(
+    def edit_task(
         self, pipe: AdaptEditPipeline, region: Region | None = None, on_step: OnStep | None = None
-    ) -> Asking[EditOutput]:
+    ) -> EditTask[EditOutput]:
         """`run`, to be run with others."""
         if region is None:
-            region = yield from self.finding(pipe)
+            region = yield from self.find_task(pipe)
         return (
-            yield from pipe.editing(
+            yield from pipe.edit_task(
                 self.image,
                 self.instruction,
                 region,

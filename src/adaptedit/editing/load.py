@@ -12,9 +12,9 @@ import diffusers
 import torch
 from huggingface_hub import errors, snapshot_download
 
+from adaptedit import tiny
 from adaptedit.adapter.checkpoint import CONFIG_FILE, WEIGHTS_FILE
 from adaptedit.adapter.model import AdaptEditAdapter
-from adaptedit.backbones import tiny
 from adaptedit.backbones.base import Backbone
 from adaptedit.backbones.diffusers.backbone import DiffusersBackbone, check_dtype
 from adaptedit.backbones.diffusers.editors import editor_of, unknown_editor

@@ -22,7 +22,7 @@ from adaptedit.editing.candidates import candidates
 from adaptedit.editing.compose import exact_alpha, resize
 from adaptedit.editing.crops import CONTEXT, INVISIBLE
 from adaptedit.editing.refine import refine
-from adaptedit.editing.together import Asking, Look, Together, run
+from adaptedit.editing.scheduler import EditTask, RegionRequest, Scheduler, run
 from adaptedit.errors import AdaptEditError, GlobalEdit, RegionNotFound, quoted
 from adaptedit.pictures.image16 import Image16
 from adaptedit.pictures.picture import Picture, Source
@@ -81,7 +81,7 @@ class AdaptEditPipeline:
         """An editor from the Hugging Face hub or from a folder, on the CPU.
 
         name: a diffusers editing pipeline as a hub id or a folder; "tiny", the embedded editor; or a folder
-            laid out as `weights/tiny` in this package.
+            laid out as `tiny/weights` in this package.
         adapter: a folder or a hub id. "tiny" and its like have their own.
         torch_dtype: of a diffusers pipeline and its adapter, bfloat16 by default; float16 overflows in them.
         token, revision: for the hub; `revision` is the editor's.
@@ -104,16 +104,16 @@ class AdaptEditPipeline:
 
         Raises RegionNotFound if that is fewer than 1 in 2000 pixels, GlobalEdit if it is more than 9 in 10.
         """
-        return self.alone(self.finding(image, prompt, threshold=threshold))
+        return self.run_task(self.find_task(image, prompt, threshold=threshold))
 
-    def finding(self, image: Editable, prompt: str, *, threshold: float = 0.5) -> Asking[Region]:
+    def find_task(self, image: Editable, prompt: str, *, threshold: float = 0.5) -> EditTask[Region]:
         """`predict_region`, to be run with others."""
         _check_prompt(prompt)
         if not 0.0 < threshold < 1.0:
             raise AdaptEditError(f"threshold is {threshold:g}; give a probability above 0 and below 1")
         picture = _as_picture(image)
         working = self.backbone.working_size(picture.size)
-        (probability,) = yield [Look(resize(picture.rgb, working), prompt)]
+        (probability,) = yield [RegionRequest(resize(picture.rgb, working), prompt)]
         share = float((probability >= threshold).float().mean())
         if share < SMALLEST_SHARE:
             raise RegionNotFound(
@@ -168,7 +168,7 @@ class AdaptEditPipeline:
         """
         _check_count("max_batch", max_batch)
         edits = [
-            self.editing(
+            self.edit_task(
                 *job,
                 preserve=preserve,
                 num_inference_steps=num_inference_steps,
@@ -183,14 +183,14 @@ class AdaptEditPipeline:
             )
             for job in _pair_up(image, prompt, region)
         ]
-        outputs = run(edits, self.together(max_batch))
+        outputs = run(edits, self.scheduler(max_batch))
         return EditOutput(
             images=[image for output in outputs for image in output.images],
             regions=[region for output in outputs for region in output.regions],
             seeds=[seed for output in outputs for seed in output.seeds],
         )
 
-    def editing(
+    def edit_task(
         self,
         image: Editable,
         prompt: str,
@@ -206,7 +206,7 @@ class AdaptEditPipeline:
         context: float = CONTEXT,
         feather: float | None = None,
         **options: Any,
-    ) -> Asking[EditOutput]:
+    ) -> EditTask[EditOutput]:
         """The edit of one picture, as `__call__` has it, to be run with others. Bad input raises at once."""
         if preserve not in get_args(Preserve):
             raise AdaptEditError(
@@ -219,8 +219,8 @@ class AdaptEditPipeline:
         picture = _checked(image, prompt, region)
         seeds = _seeds(num_images_per_prompt, seed, generator)
 
-        def steps() -> Asking[EditOutput]:
-            where = region or (yield from self.finding(picture, prompt, threshold=threshold))
+        def steps() -> EditTask[EditOutput]:
+            where = region or (yield from self.find_task(picture, prompt, threshold=threshold))
             edited = yield from candidates(
                 picture.rgb,
                 prompt,
@@ -238,18 +238,18 @@ class AdaptEditPipeline:
 
         return steps()
 
-    def together(
+    def scheduler(
         self,
         max_batch: int,
         on_batch: Callable[[int], object] = lambda size: None,
         background: Executor | None = None,
-    ) -> Together:
+    ) -> Scheduler:
         """Runs several of `finding` and `editing`."""
-        return Together(self.backbone, self.adapter, max_batch, on_batch, background)
+        return Scheduler(self.backbone, self.adapter, max_batch, on_batch, background)
 
-    def alone(self, edit: Asking[T]) -> T:
+    def run_task(self, edit: EditTask[T]) -> T:
         """What one of `finding` or `editing` returns or raises."""
-        return run([edit], self.together(1))[0]
+        return run([edit], self.scheduler(1))[0]
 
 
 def feather_of(region: Region) -> float:

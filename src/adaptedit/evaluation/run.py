@@ -19,9 +19,9 @@ from PIL import Image
 
 from adaptedit.errors import AdaptEditError
 from adaptedit.evaluation.editors import Edit, Editor
-from adaptedit.evaluation.lines import append, merged, read
 from adaptedit.evaluation.sample import Benchmark, Sample
 from adaptedit.files import write_atomically
+from adaptedit.jsonl import append, merged, read
 from adaptedit.pictures.read import read_image
 from adaptedit.region import Region
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from adaptedit.interfaces.terminal import quiet
+from adaptedit.interfaces.cli.terminal import quiet
 
 if TYPE_CHECKING:
     from adaptedit.editing.pipeline import AdaptEditPipeline

@@ -1,5 +1,5 @@
 """The `Backbone` around an unmodified diffusers editing pipeline."""
 
-from .backbone import DiffusersBackbone
+from adaptedit.backbones.diffusers.backbone import DiffusersBackbone
 
 __all__ = ["DiffusersBackbone"]

@@ -13,14 +13,13 @@ from PIL import Image
 from torch import nn
 
 from adaptedit.backbones.base import Edited, OnStep, PromptStates, tokens_inside
+from adaptedit.backbones.diffusers import codec
+from adaptedit.backbones.diffusers.editors import LONGEST, editor_of
+from adaptedit.backbones.diffusers.features import dit_states, vl_states
+from adaptedit.backbones.diffusers.steps import steered
 from adaptedit.backbones.patterns import spec_of
 from adaptedit.errors import AdaptEditError
 from adaptedit.region import Region, Size
-
-from . import codec
-from .editors import LONGEST, editor_of
-from .features import dit_states, vl_states
-from .steps import steered
 
 # What `edit` decides itself; all else that the pipeline's __call__ takes is an option.
 _OURS = {

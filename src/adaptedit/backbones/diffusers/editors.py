@@ -13,10 +13,9 @@ from typing import Any
 
 from torch import Tensor
 
+from adaptedit.backbones.diffusers import codec
 from adaptedit.errors import AdaptEditError
 from adaptedit.region import Size
-
-from . import codec
 
 AREA = 1024 * 1024  # pixels at which these models were trained to edit
 LONGEST = 7.0  # a picture longer than 7:1 is squeezed to it; FLUX.2 refuses longer ones than 8:1

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from adaptedit.data import phrases
 from adaptedit.data.render.board import capital
 from adaptedit.data.render.layout import (
     HELD_OUT_LIGHTS,
@@ -35,7 +34,8 @@ from adaptedit.data.render.words import (
     WORDS_ON_SIGNS,
     article,
 )
-from adaptedit.data.styles import STYLES
+from adaptedit.data.sprites import phrases
+from adaptedit.data.sprites.styles import STYLES
 
 
 @dataclass(frozen=True)

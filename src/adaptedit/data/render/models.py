@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 
-from adaptedit.data.assets import default_folder
+from adaptedit.data.sprites.assets import default_folder
 from adaptedit.errors import AdaptEditError
 
 PLACES = ("hand", "top", "room", "street", "any")

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from adaptedit.data import phrases
 from adaptedit.data.render.engine import Frame
 from adaptedit.data.render.scene import Scene, Thing
+from adaptedit.data.sprites import phrases
 
 _HUES = (  # degrees up to which a saturated colour has the name
     (14, "red"),

@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from adaptedit.data.phrases import KINDS
 from adaptedit.data.render import VERSION, masks, models
 from adaptedit.data.render.edits import MAKERS, Edit, instruction
 from adaptedit.data.render.engine import Engine, Frame
@@ -19,7 +18,8 @@ from adaptedit.data.render.refer import Seen, places, seen
 from adaptedit.data.render.scene import Scene
 from adaptedit.data.render.surfaces import COLOURS, SURFACES
 from adaptedit.data.render.words import HDRI_PLACES, article, listed
-from adaptedit.data.styles import STYLES
+from adaptedit.data.sprites.phrases import KINDS
+from adaptedit.data.sprites.styles import STYLES
 from adaptedit.errors import AdaptEditError
 
 SPLITS = ("train", "nouns", "scenes", "phrasings")

@@ -14,9 +14,9 @@ from io import BytesIO
 from pathlib import Path
 from typing import Literal
 
+from adaptedit.data.readers.hub import dataset
+from adaptedit.data.readers.tables import Row, Table
 from adaptedit.errors import AdaptEditError
-from adaptedit.evaluation.benchmarks.hub import dataset
-from adaptedit.evaluation.benchmarks.tables import Row, Table
 from adaptedit.evaluation.sample import Sample
 from adaptedit.files import write_atomically
 

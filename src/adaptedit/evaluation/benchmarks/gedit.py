@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from adaptedit.data.readers.hub import dataset
+from adaptedit.data.readers.tables import Table
 from adaptedit.errors import AdaptEditError
-from adaptedit.evaluation.benchmarks.hub import dataset
-from adaptedit.evaluation.benchmarks.tables import Table
 from adaptedit.evaluation.sample import Sample
 
 HUB_ID = "stepfun-ai/GEdit-Bench"

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from adaptedit.data.readers.archive import Archive
 from adaptedit.errors import AdaptEditError
-from adaptedit.evaluation.benchmarks.archive import Archive
 from adaptedit.evaluation.sample import Sample
 
 BENCHMARK = "Benchmark.tar of https://huggingface.co/datasets/sysuyy/ImgEdit"

@@ -16,10 +16,10 @@ from typing import Literal
 import numpy as np
 from PIL import Image
 
+from adaptedit.data.readers.archive import Archive
+from adaptedit.data.readers.hub import dataset
+from adaptedit.data.readers.tables import Table, has_tables
 from adaptedit.errors import AdaptEditError
-from adaptedit.evaluation.benchmarks.archive import Archive
-from adaptedit.evaluation.benchmarks.hub import dataset
-from adaptedit.evaluation.benchmarks.tables import Table, has_tables
 from adaptedit.evaluation.sample import Sample
 from adaptedit.region import Region, Size
 

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from adaptedit.data.readers.archive import Archive
 from adaptedit.errors import AdaptEditError
-from adaptedit.evaluation.benchmarks.archive import Archive
 from adaptedit.evaluation.sample import Sample
 from adaptedit.region import Region, Size
 

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
-from adaptedit.data import assets
 from adaptedit.data.schema import EditSample
-from adaptedit.data.splits import check_split
-from adaptedit.data.synthetic import SyntheticPairs
+from adaptedit.data.sprites import assets
+from adaptedit.data.sprites.splits import check_split
+from adaptedit.data.sprites.synthetic import SyntheticPairs
 from adaptedit.evaluation.benchmarks.pairs import Pairs
 
 
@@ -21,8 +21,8 @@ def load(
 ) -> Pairs:
     """Sample n depends on (seed, n) alone.
 
-    split: what is held out, one of `adaptedit.data.splits.SPLITS`. path: the assets' folder, by default
-    where `adaptedit data fetch` puts them. AdaptEditError if they are not there.
+    split: what is held out, one of `adaptedit.data.sprites.splits.SPLITS`. path: the assets' folder, by
+    default where `adaptedit data fetch` puts them. AdaptEditError if they are not there.
     """
     check_split(split)
     pack = assets.load(None if path is None else Path(path))

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from adaptedit.errors import AdaptEditError, quoted
-from adaptedit.evaluation.lines import read as read_shards
 from adaptedit.evaluation.statistics import Scores
+from adaptedit.jsonl import read as read_shards
 
 Row = dict[str, Any]
 

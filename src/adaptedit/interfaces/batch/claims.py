@@ -12,8 +12,8 @@ import secrets
 from dataclasses import dataclass
 from pathlib import Path
 
-from adaptedit.evaluation.lines import append, read
 from adaptedit.files import replacing
+from adaptedit.jsonl import append, read
 
 NAME = "outputs"
 

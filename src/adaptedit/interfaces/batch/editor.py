@@ -9,12 +9,12 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from adaptedit.errors import AdaptEditError, GlobalEdit, NoLocalRegion
-from adaptedit.evaluation.lines import Row
 from adaptedit.interfaces.batch import manifest
 from adaptedit.interfaces.batch.claims import sha256
 from adaptedit.interfaces.batch.outputs import CannotWrite, Outputs
 from adaptedit.interfaces.batch.records import Record
 from adaptedit.interfaces.loading import load_pipeline
+from adaptedit.jsonl import Row
 
 if TYPE_CHECKING:
     from adaptedit.editing.pipeline import AdaptEditPipeline

@@ -15,18 +15,18 @@ from pathlib import Path
 from typing import Any, Literal
 
 from adaptedit import __version__
+from adaptedit import jsonl as lines
 from adaptedit.errors import AdaptEditError
-from adaptedit.evaluation import lines
-from adaptedit.evaluation.lines import Row
 from adaptedit.interfaces.batch.claims import replace, sha256
 from adaptedit.interfaces.batch.fields import named
 from adaptedit.interfaces.batch.outputs import CannotWrite
 from adaptedit.interfaces.batch.records import Record
+from adaptedit.jsonl import Row
 
 Status = Literal["done", "failed", "no_region", "global"]
 STATUSES: tuple[Status, ...] = ("done", "failed", "no_region", "global")
 NAME = "manifest"
-WEIGHTS = Path(__file__).parents[2] / "weights" / "tiny"
+WEIGHTS = Path(__file__).parents[2] / "tiny" / "weights"
 
 
 def row(record: Record, status: Status, error: str | None = None) -> Row:

@@ -13,10 +13,10 @@ from multiprocessing.context import SpawnProcess
 from typing import Any
 
 from adaptedit.errors import AdaptEditError
-from adaptedit.evaluation.lines import Row
 from adaptedit.interfaces.batch import manifest
 from adaptedit.interfaces.batch.editor import Start
 from adaptedit.interfaces.batch.records import Record
+from adaptedit.jsonl import Row
 
 TRIES = 2  # of a record, or of a process before its first record, that ends the process
 

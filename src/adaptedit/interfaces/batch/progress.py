@@ -19,7 +19,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from adaptedit.evaluation.lines import Row
+from adaptedit.jsonl import Row
 
 EVERY = 60.0  # seconds between lines in a log
 

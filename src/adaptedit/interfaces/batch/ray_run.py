@@ -12,10 +12,10 @@ from collections.abc import Generator
 from typing import Any
 
 from adaptedit.errors import AdaptEditError
-from adaptedit.evaluation.lines import Row
 from adaptedit.interfaces.batch import manifest
 from adaptedit.interfaces.batch.editor import Edit, Start
 from adaptedit.interfaces.batch.records import Record
+from adaptedit.jsonl import Row
 
 BLOCK = 8  # records that a worker takes at once; what the driver has not got when it is killed is done again
 TRIES = 2  # of a record that kills its worker; Ray itself would retry without end

@@ -70,7 +70,7 @@ class Record:
     def job(self) -> EditJob:
         """With the files read. Raises AdaptEditError if they cannot be, or do not fit together."""
         from adaptedit.editing.job import EditJob
-        from adaptedit.interfaces.edit_cli import load_region
+        from adaptedit.interfaces.cli.edit import load_region
         from adaptedit.pictures.picture import Picture
 
         fields = self.fields

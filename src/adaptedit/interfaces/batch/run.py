@@ -11,11 +11,11 @@ from collections.abc import Callable, Generator
 from contextlib import closing, suppress
 from pathlib import Path
 
-from adaptedit.evaluation.lines import Row
 from adaptedit.interfaces.batch import manifest
 from adaptedit.interfaces.batch.claims import Claims
 from adaptedit.interfaces.batch.editor import Start
 from adaptedit.interfaces.batch.records import Record
+from adaptedit.jsonl import Row
 
 LEFTOVER = re.compile(r"\.[0-9a-f]{16}\.tmp")  # of `files.replacing`, when it was killed
 LEFTOVER_AGE = 3600.0  # seconds; a younger one may be another shard's, which is writing it

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from adaptedit.backbones.base import OnStep
     from adaptedit.editing.controls import Point
     from adaptedit.editing.pipeline import AdaptEditPipeline, EditOutput
-    from adaptedit.editing.together import Asking
+    from adaptedit.editing.scheduler import EditTask
     from adaptedit.pictures.picture import Picture
     from adaptedit.region import Box, Region
 
@@ -75,7 +75,7 @@ class Form(BaseModel):
         """Of the decoded pictures. Raises AdaptEditError and Problem, before a model is needed."""
         raise NotImplementedError
 
-    def work(self, pipe: AdaptEditPipeline, job: EditJob, on_step: OnStep) -> Asking[Worked]:
+    def work(self, pipe: AdaptEditPipeline, job: EditJob, on_step: OnStep) -> EditTask[Worked]:
         """Finds the region and edits, together with others."""
         raise NotImplementedError
 
@@ -167,10 +167,10 @@ class EditForm(Form):
             context=self.context,
         )
 
-    def work(self, pipe: AdaptEditPipeline, job: EditJob, on_step: OnStep) -> Asking[Worked]:
-        region = yield from job.finding(pipe)
+    def work(self, pipe: AdaptEditPipeline, job: EditJob, on_step: OnStep) -> EditTask[Worked]:
+        region = yield from job.find_task(pipe)
         on_step(0, 1)
-        return Worked(region, (yield from job.editing(pipe, region, on_step)))
+        return Worked(region, (yield from job.edit_task(pipe, region, on_step)))
 
     def answer(self, job: EditJob, worked: Worked) -> bytes:
         assert worked.output is not None
@@ -209,8 +209,8 @@ class RegionForm(Form):
             grow=self.grow,
         )
 
-    def work(self, pipe: AdaptEditPipeline, job: EditJob, on_step: OnStep) -> Asking[Worked]:
-        return Worked((yield from job.finding(pipe)))
+    def work(self, pipe: AdaptEditPipeline, job: EditJob, on_step: OnStep) -> EditTask[Worked]:
+        return Worked((yield from job.find_task(pipe)))
 
     def answer(self, job: EditJob, worked: Worked) -> bytes:
         facts = RegionFacts.of(worked.region)

@@ -14,7 +14,7 @@ class Settings:
     keys: digests of the bearer keys, see `keys`; none: everybody may.
     hosts: names in the `Host` header that are answered, see `hosts.allowed`.
     places: requests at once that have come in whole and are not yet answered.
-    max_batch: of these, edited together; see `Together`.
+    max_batch: of these, edited together; see `Scheduler`.
     max_bytes: of a request's body. max_pixels: of a picture or mask.
     max_decoded: bytes of decoded pictures held at once; who comes when they are held waits for his turn.
     decoders: processes that decode. decode: for a picture to be decoded.

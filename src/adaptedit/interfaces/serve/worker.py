@@ -19,11 +19,11 @@ from adaptedit.interfaces.serve.problems import Problem, busy
 if TYPE_CHECKING:
     from adaptedit.backbones.base import OnStep
     from adaptedit.editing.pipeline import AdaptEditPipeline
-    from adaptedit.editing.together import Asking, Together
+    from adaptedit.editing.scheduler import EditTask, Scheduler
 
 
 T = TypeVar("T")
-Work = Callable[["AdaptEditPipeline", "OnStep"], "Asking[T]"]
+Work = Callable[["AdaptEditPipeline", "OnStep"], "EditTask[T]"]
 
 
 class ClientGone(Exception):
@@ -74,7 +74,7 @@ class Worker:
         self.failure: Exception | None = None
         self._load = load
         self._pipe: AdaptEditPipeline | None = None
-        self._together: Together | None = None
+        self._scheduler: Scheduler | None = None
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="model")
         self._background = ThreadPoolExecutor(max_batch, "edit", initializer=give_way)
         self._orders: set[_Order] = set()
@@ -95,7 +95,7 @@ class Worker:
             return "failed"
         if self.draining:
             return "draining"
-        return "loading" if self._together is None else "ready"
+        return "loading" if self._scheduler is None else "ready"
 
     @property
     def waiting(self) -> int:
@@ -134,8 +134,8 @@ class Worker:
         self._orders.add(order)
         self._queue.append(order)
         self._thread.submit(self._work)
-        if self._together is not None:
-            self._together.wake()
+        if self._scheduler is not None:
+            self._scheduler.wake()
         try:
             waited: set[asyncio.Future[Any]] = {answer, gone}
             done, _ = await asyncio.wait(waited, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
@@ -168,7 +168,7 @@ class Worker:
         self.working = True
         try:
             self._pipe = self._load()
-            self._together = self._pipe.together(self.max_batch, self.on_batch, self._background)
+            self._scheduler = self._pipe.scheduler(self.max_batch, self.on_batch, self._background)
         except Exception as error:
             self.failure = error
         finally:
@@ -176,32 +176,32 @@ class Worker:
 
     def _work(self) -> None:
         """All that waits, and all that comes meanwhile; so most calls find nothing left to do."""
-        if self._together is None:  # it did not load
+        if self._scheduler is None:  # it did not load
             while self._queue:
                 self._queue.popleft().future.cancel()
             return
         self.working = True
         try:
-            while self._queue or len(self._together):
-                while self._queue and not self._together.full:
+            while self._queue or len(self._scheduler):
+                while self._queue and not self._scheduler.full:
                     order = self._queue.popleft()
                     work = order.work
                     if work is not None:
-                        self._together.add(self._run(work, order), order.future)
-                self._together.run_batch()
-                if self._together.idle and (self._together.full or not self._queue):
-                    self._together.wait()
+                        self._scheduler.add(self._run(work, order), order.future)
+                self._scheduler.run_batch()
+                if self._scheduler.idle and (self._scheduler.full or not self._queue):
+                    self._scheduler.wait()
         finally:
             self.working = False
 
-    def _run(self, work: Work[T], order: _Order) -> Asking[Done[T]]:
-        assert self._pipe is not None and self._together is not None
+    def _run(self, work: Work[T], order: _Order) -> EditTask[Done[T]]:
+        assert self._pipe is not None and self._scheduler is not None
         order.started = time.monotonic()
         try:
             result = yield from work(self._pipe, lambda *_: _check(order))
         finally:
             worked = time.monotonic() - order.started
-            self._pace += 0.2 * (worked / len(self._together) - self._pace)
+            self._pace += 0.2 * (worked / len(self._scheduler) - self._pace)
         return Done(result, order.started - order.made, worked)
 
 

@@ -1,0 +1,1 @@
+"""The `adaptedit` command: one module for each of its commands."""

@@ -1,0 +1,103 @@
+"""`adaptedit data …`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(no_args_is_help=True, help="The pictures that synthetic pairs are made of.")
+
+Seed = Annotated[int, typer.Option(min=0, help="With a session's number, decides it to the pixel.")]
+RenderSplit = Annotated[str, typer.Option(help="train, or held out: nouns, scenes, phrasings.")]
+Size = Annotated[int, typer.Option(min=16, help="Pixels, side of a picture.")]
+Samples = Annotated[int, typer.Option("--spp", min=1, help="Light paths per pixel; 16 is calm.")]
+
+
+@app.command()
+def fetch(
+    rendered: Annotated[
+        bool, typer.Option("--render", help="What `render` needs instead: models, lights, textures.")
+    ] = False,
+) -> None:
+    """Download objects and textures by package name (npm and pip; --render: apt-get too) and pack them."""
+    if rendered:
+        from adaptedit.data.render.fetch import fetch as fetch_models
+
+        typer.echo(fetch_models())
+        return
+    from adaptedit.data.sprites import assets
+
+    typer.echo(assets.fetch())
+
+
+@app.command()
+def preview(
+    out: Annotated[Path, typer.Option("--out", "-o", help="A contact sheet: source, mask, target.")],
+    split: Annotated[str, typer.Option(help="train, phrasings, backgrounds, nouns or all.")] = "train",
+    count: Annotated[int, typer.Option(min=1, max=1000, help="Samples.")] = 16,
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+) -> None:
+    """Draw samples to look at."""
+    from itertools import islice
+
+    from adaptedit.data.sprites.preview import contact_sheet
+    from adaptedit.data.sprites.synthetic import SyntheticPairs
+    from adaptedit.pictures.save import save
+
+    _check_sheet(out)
+    save(contact_sheet(list(islice(SyntheticPairs(split).stream(seed), count))), out)
+    typer.echo(out)
+
+
+@app.command()
+def render(
+    out: Annotated[Path, typer.Option("--out", "-o", help="A folder; a killed render goes on from it.")],
+    count: Annotated[int, typer.Option(min=1, help="Sessions of 1-3 edits, in whole files of 32.")] = 1024,
+    size: Size = 128,
+    spp: Samples = 16,
+    seed: Seed = 0,
+    split: RenderSplit = "train",
+    shard: Annotated[str, typer.Option(help="I/N: this process writes every N-th file.")] = "0/1",
+) -> None:
+    """Render pairs of physically based scenes, as parquet files in MagicBrush's schema."""
+    from adaptedit.data.render.sessions import Sessions
+    from adaptedit.data.render.shards import Job, parse_shard, write
+
+    share = parse_shard(shard)
+    sessions = Sessions(split, size, spp)
+    files = write(sessions, Job(split, seed, size, spp), out, count, share, progress=typer.echo)
+    typer.echo(f"{out}: {len(files)} files")
+
+
+@app.command()
+def render_preview(
+    out: Annotated[Path, typer.Option("--out", "-o", help="A contact sheet: source, mask, target.")],
+    count: Annotated[int, typer.Option(min=1, max=1000, help="Sessions.")] = 8,
+    size: Size = 128,
+    spp: Samples = 16,
+    seed: Seed = 0,
+    split: RenderSplit = "train",
+) -> None:
+    """Render sessions to look at."""
+    from adaptedit.data.render.sessions import Sessions
+    from adaptedit.data.schema import EditSample
+    from adaptedit.data.sprites.preview import contact_sheet
+    from adaptedit.pictures.save import save
+
+    _check_sheet(out)
+    sessions = Sessions(split, size, spp)
+    turns = [turn for index in range(count) for turn in sessions.session(seed, index)]
+    samples = [EditSample(t.source, t.target, t.mask, t.instruction, t.kind) for t in turns]
+    save(contact_sheet(samples, columns=4), out)
+    typer.echo(out)
+
+
+def _check_sheet(out: Path) -> None:
+    """Refuses before the work what could not be written after it."""
+    from adaptedit.files import check_writable
+    from adaptedit.pictures.save import check_format
+
+    check_format(out.suffix, "RGB", (1, 1), str(out))
+    check_writable(out)

@@ -1,0 +1,215 @@
+"""`adaptedit evaluate`: a thin door over evaluation/run.py."""
+
+from __future__ import annotations
+
+import os
+import re
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from adaptedit.errors import AdaptEditError, quoted
+from adaptedit.interfaces.cli.edit import MOST_STEPS
+from adaptedit.interfaces.cli.terminal import quiet, stages
+
+if TYPE_CHECKING:
+    from adaptedit.editing.pipeline import AdaptEditPipeline
+
+Bench = Annotated[
+    str,
+    typer.Argument(
+        metavar="BENCH",
+        help="synthetic, rendered, folder, magicbrush-{dev,test}-{inde,iter}, emu-edit-{test,validation}, "
+        "the same -filtered, pie-bench, gedit-{en,cn} or imgedit.",
+    ),
+]
+Out = Annotated[Path, typer.Option(help="One folder an editor in it; a killed run goes on from there.")]
+Editors = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--editor",
+        metavar="NAME",
+        help="May be repeated. predicted, given (the region of the benchmark), each also -latent and -soft; "
+        "frozen (no adapter); the controls nothing, whole-frame, centre-box, blanked; a folder of finished "
+        "pictures; or module:function.",
+        show_default="predicted",
+    ),
+]
+Data = Annotated[
+    Path | None,
+    typer.Option(help="The benchmark's files, where they are on this machine.", show_default="the hub"),
+]
+Models = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--model",
+        metavar="METRIC=MODEL",
+        help="Hub id or folder that a metric loads, such as clip=openai/clip-vit-large-patch14.",
+    ),
+]
+
+
+def evaluate(
+    bench: Bench,
+    out: Out,
+    editors: Editors = None,
+    data: Data = None,
+    split: Annotated[str | None, typer.Option(help="synthetic: what is held out.")] = None,
+    password: Annotated[str | None, typer.Option(help="Of MagicBrush's test zip.")] = None,
+    descriptions: Annotated[
+        Path | None, typer.Option(help="MagicBrush's local_descriptions.json, for CLIP-T on dev.")
+    ] = None,
+    polarity: Annotated[
+        str | None, typer.Option(help="folder: of masks that do not say theirs: white, black, transparent.")
+    ] = None,
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="The first so many samples.", show_default="all")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Decides the noise, and which pairs are drawn.")] = 0,
+    backbone: Annotated[
+        str, typer.Option(help="tiny, a folder, or a hub id of a diffusers pipeline.")
+    ] = "tiny",
+    adapter: Annotated[
+        str | None, typer.Option(help="Folder or hub id of its adapter; tiny has its own.")
+    ] = None,
+    steps: Annotated[
+        int | None,
+        typer.Option(min=1, max=MOST_STEPS, help="Denoising steps.", show_default="the editor's own"),
+    ] = None,
+    metrics: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--metric",
+            metavar="NAME",
+            help="May be repeated: pixels, local, clip, pie-clip, dino, fidelity, lpips, structure, shift, "
+            "region, fid.",
+            show_default="all",
+        ),
+    ] = None,
+    models: Models = None,
+    threshold_from: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="RUN",
+            help="A finished run on other data (OUT/predicted of the dev split): the region threshold that "
+            "is best there gives the @dev columns.",
+        ),
+    ] = None,
+    judge: Annotated[
+        str | None,
+        typer.Option(
+            help="A vision-language model to mark the results, at $OPENAI_BASE_URL with $OPENAI_API_KEY."
+        ),
+    ] = None,
+    baseline: Annotated[
+        str | None, typer.Option(help="The editor that the report compares with.", show_default="nothing")
+    ] = None,
+) -> None:
+    """Edit and score a benchmark, and write a report. Under torchrun or accelerate each process does a share.
+
+    torchrun --nproc-per-node 2 --no-python adaptedit evaluate ...   (a process uses one core)
+    """
+    rank, ranks = _share()
+    names = editors or ["predicted"]
+    _check_names(names, out, baseline)
+    with stages() as stage:
+        stage(f"opening {bench}")
+        quiet()
+        import torch
+
+        from adaptedit.editing.pipeline import AdaptEditPipeline
+        from adaptedit.evaluation.benchmarks import benchmark
+        from adaptedit.evaluation.editors import editor
+        from adaptedit.evaluation.judge import Judge
+        from adaptedit.evaluation.metrics import ALL, scoring
+        from adaptedit.evaluation.report import write_report
+        from adaptedit.evaluation.run import Run, Shard, finished
+        from adaptedit.evaluation.run import evaluate as run_editor
+        from adaptedit.evaluation.threshold import chosen_on
+
+        torch.set_num_threads(1)  # sums in one order, however many cores and processes there are
+        chosen: dict[str, Any] = {
+            "path": data,
+            "split": split,
+            "password": password,
+            "descriptions": descriptions,
+            "polarity": polarity,
+        }
+        if bench == "synthetic":
+            chosen |= {"count": limit, "seed": seed}
+        samples = benchmark(bench, **{key: value for key, value in chosen.items() if value is not None})
+
+        stage("loading metrics")
+        device = f"cuda:{os.environ.get('LOCAL_RANK', 0)}" if torch.cuda.is_available() else "cpu"
+        options = _models(models or [])
+        if threshold_from is not None:
+            options["region"] = {"threshold": chosen_on(threshold_from, samples.name)}
+        scored_with = scoring(metrics or ALL, options, device)
+        if judge is not None:
+            scored_with.metrics.append(Judge(judge))
+            scored_with.options["judge"] = {"model": judge}
+
+        @cache
+        def pipe() -> AdaptEditPipeline:
+            stage(f"loading {backbone}")
+            return AdaptEditPipeline.from_pretrained(backbone, adapter).to(device)
+
+        settings = {"backbone": backbone, "adapter": adapter, "num_inference_steps": steps}
+        edit_options = {} if steps is None else {"num_inference_steps": steps}
+        runs = [Run(out / _folder(name), samples, name, seed, settings, scored_with, limit) for name in names]
+        ready = [editor(name, pipe, edit_options) for name in names]
+        for run, one in zip(runs, ready, strict=True):
+            on_sample = stage(run.editor_name, len(run.sessions))
+            run_editor(run, one, shard=Shard(rank, ranks), on_sample=on_sample)
+        if all(map(finished, runs)):
+            stage("writing the report")
+            others = {path.parent for path in out.glob("*/run.json")} - {run.out for run in runs}
+            typer.echo(write_report([*(run.out for run in runs), *sorted(others)], out, baseline=baseline))
+        else:
+            typer.echo(f"share {rank + 1} of {ranks} is done; the last process writes the report")
+
+
+def _share() -> tuple[int, int]:
+    """The number of this process and how many there are, as torchrun and accelerate say it."""
+    rank, ranks = os.environ.get("RANK", "0"), os.environ.get("WORLD_SIZE", "1")
+    if not (rank.isdecimal() and ranks.isdecimal() and int(rank) < int(ranks)):
+        raise AdaptEditError(
+            f"RANK is {quoted(rank)} and WORLD_SIZE {quoted(ranks)}; give numbers, RANK from 0 to "
+            "WORLD_SIZE - 1, or leave out both"
+        )
+    return int(rank), int(ranks)
+
+
+def _check_names(editors: list[str], out: Path, baseline: str | None) -> None:
+    """Each editor has a folder of its own, and the baseline is one of them or there already."""
+    folders: dict[str, str] = {}
+    for name in editors:
+        folder = _folder(name)
+        if not folder:
+            raise AdaptEditError(f"--editor {quoted(name)} is no name; give one such as predicted")
+        if folder in folders:
+            raise AdaptEditError(
+                f"--editor {quoted(name)} and --editor {quoted(folders[folder])} would share the folder "
+                f"{quoted(folder)}; give each once, or evaluate one of them with another --out"
+            )
+        folders[folder] = name
+    if baseline is not None and baseline not in editors and not (out / _folder(baseline)).is_dir():
+        raise AdaptEditError(f"--baseline {quoted(baseline)} is none of the editors: {', '.join(editors)}")
+
+
+def _folder(editor: str) -> str:
+    return re.sub(r"[^\w.-]+", "-", editor).strip("-.")
+
+
+def _models(chosen: list[str]) -> dict[str, dict[str, Any]]:
+    """METRIC=MODEL, as keyword arguments by metric."""
+    argument = {"clip": "model", "pie-clip": "model", "dino": "model", "structure": "model", "fid": "weights"}
+    options: dict[str, dict[str, Any]] = {}
+    for entry in chosen:
+        name, _, model = entry.partition("=")
+        if name not in argument or not model:
+            raise AdaptEditError(f"--model {entry}: give METRIC=MODEL, with one of {', '.join(argument)}")
+        options[name] = {argument[name]: model}
+    return options

@@ -1,0 +1,155 @@
+"""`adaptedit serve`: a thin door over interfaces/serve."""
+
+from __future__ import annotations
+
+import math
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from adaptedit.errors import AdaptEditError
+from adaptedit.interfaces.cli.edit import AdapterName, BackboneName
+from adaptedit.interfaces.cli.terminal import quiet
+from adaptedit.interfaces.hosts import LOOPBACK, allowed, listen
+from adaptedit.interfaces.loading import load_pipeline
+
+LIMITS = "Limits"
+
+
+def serve(
+    host: Annotated[str, typer.Option(help="The address to listen on; 0.0.0.0 for all.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0: one that is free.")] = 8000,
+    backbone: BackboneName = "tiny",
+    adapter: AdapterName = None,
+    model_name: Annotated[
+        str | None, typer.Option(help="What requests call the model.", show_default="BACKBONE")
+    ] = None,
+    api_keys_file: Annotated[
+        Path | None,
+        typer.Option(help="Bearer keys, one per line; $ADAPTEDIT_API_KEYS may hold more, with commas."),
+    ] = None,
+    allowed_host: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="A name that requests may call this server by; may be repeated, * for any.",
+            show_default="localhost, 127.0.0.1, ::1 and --host",
+        ),
+    ] = None,
+    queue: Annotated[
+        int,
+        typer.Option(
+            min=1, help="Requests that are worked on at once; more get 429.", rich_help_panel=LIMITS
+        ),
+    ] = 32,
+    max_batch: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            help="How many of these are edited together, if the editor can do that: tiny can.",
+            rich_help_panel=LIMITS,
+        ),
+    ] = 8,
+    max_mb: Annotated[
+        float, typer.Option(min=0.01, max=10_000, help="Megabytes of a request.", rich_help_panel=LIMITS)
+    ] = 20.0,
+    max_megapixels: Annotated[
+        float, typer.Option(min=0.01, max=1000, help="Megapixels of a picture.", rich_help_panel=LIMITS)
+    ] = 16.0,
+    decoded_mb: Annotated[
+        float,
+        typer.Option(
+            min=1,
+            max=1e6,
+            help="Megabytes of decoded pictures at once; more requests wait.",
+            rich_help_panel=LIMITS,
+        ),
+    ] = 1000.0,
+    decode_timeout: Annotated[
+        float, typer.Option(min=0.1, max=3600, help="Seconds to decode a picture.", rich_help_panel=LIMITS)
+    ] = 10.0,
+    idle_timeout: Annotated[
+        float,
+        typer.Option(
+            min=1,
+            max=3600,
+            help="Seconds for a request's head, and for a pause within an upload.",
+            rich_help_panel=LIMITS,
+        ),
+    ] = 10.0,
+    transfer_timeout: Annotated[
+        float,
+        typer.Option(
+            min=1, max=86_400, help="Seconds for an upload, and for an answer.", rich_help_panel=LIMITS
+        ),
+    ] = 60.0,
+    timeout: Annotated[
+        float,
+        typer.Option(
+            min=1, max=86_400, help="Seconds to be decoded, to wait and to be edited.", rich_help_panel=LIMITS
+        ),
+    ] = 300.0,
+    drain: Annotated[
+        float,
+        typer.Option(min=0, max=86_400, help="Seconds to finish in after SIGTERM.", rich_help_panel=LIMITS),
+    ] = 60.0,
+    per_peer: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            help="Connections at once from one address; 0: any number, behind a proxy.",
+            rich_help_panel=LIMITS,
+        ),
+    ] = 256,
+    log_prompts: Annotated[
+        bool, typer.Option("--log-prompts", help="Write instructions to the log, not only their length.")
+    ] = False,
+) -> None:
+    """Serve edits over HTTP: OpenAI's POST /v1/images/edits, /v1/regions, metrics; /docs shows all of it."""
+    quiet()
+    try:
+        from adaptedit.interfaces.serve import keys
+        from adaptedit.interfaces.serve.server import serve as run
+    except ImportError as error:
+        raise AdaptEditError(
+            f"serve needs a package more ({error}): pip install 'adaptedit[serve]' and try again"
+        ) from None
+    from adaptedit.interfaces.serve.settings import Settings
+
+    given = (
+        max_mb,
+        max_megapixels,
+        decoded_mb,
+        decode_timeout,
+        idle_timeout,
+        transfer_timeout,
+        timeout,
+        drain,
+    )
+    if any(math.isnan(value) for value in given):
+        raise AdaptEditError("nan is no limit; give a number")
+    settings = Settings(
+        model=model_name or backbone,
+        keys=keys.read(api_keys_file, os.environ.get(keys.VARIABLE)),
+        hosts=allowed(host, allowed_host or ()),
+        places=queue,
+        max_batch=max_batch,
+        max_bytes=round(max_mb * 1e6),
+        max_pixels=round(max_megapixels * 1e6),
+        max_decoded=round(decoded_mb * 1e6),
+        decode=decode_timeout,
+        idle=idle_timeout,
+        per_peer=per_peer,
+        transfer=transfer_timeout,
+        work=timeout,
+        log_prompts=log_prompts,
+    )
+    listener = listen(host, port)
+    if host not in LOOPBACK and not settings.keys:
+        typer.echo(f"warning: no API keys: whoever reaches {host} can use this server", err=True)
+    typer.echo(f"http://{f'[{host}]' if ':' in host else host}:{listener.getsockname()[1]}/docs")
+    sys.stdout.flush()
+    run(settings, lambda: load_pipeline(backbone, adapter), listener, drain=drain)

@@ -1,0 +1,1 @@
+"""Removed things are filled from the picture itself: patches from elsewhere, joined without a seam."""

@@ -1,0 +1,1 @@
+"""How `tiny` itself is trained, stage by stage. Its losses are its own, not the paper's."""

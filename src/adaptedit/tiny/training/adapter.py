@@ -1,0 +1,53 @@
+"""Stage 4, the paper's: everything frozen, block adapters and MaskPredictor trained jointly.
+
+The Region-Aware Loss reaches the adapters, the decoupled mask loss the predictor alone.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from torch import Tensor
+
+from adaptedit.adapter.model import AdaptEditAdapter
+from adaptedit.tiny.backbone import TinyBackbone
+from adaptedit.tiny.training import batches
+from adaptedit.tiny.training.backbone import flow_step, pixel_error
+from adaptedit.tiny.training.cpu_attention import use_cpu_attention
+from adaptedit.training.losses import iou, mask_loss, region_aware_loss
+from adaptedit.training.masks import degrade
+from adaptedit.training.trainer import TrainConfig, Trainer
+
+REGION_WEIGHT = 2.0  # lambda of the Region-Aware Loss (our choice)
+
+
+def train_adapter(
+    config: TrainConfig,
+    folder: Path,
+    pairs: batches.Pairs,
+    backbone: TinyBackbone,
+    adapter: AdaptEditAdapter,
+) -> Trainer:
+    """Attach `adapter` and train it to the config's end; it then holds the averaged weights."""
+    if config.compile:
+        use_cpu_attention(backbone.transformer)
+    adapter.attach(backbone)
+    backbone.requires_grad_(False)
+
+    def loss(step: int) -> tuple[Tensor, dict[str, float]]:
+        data = batches.batch(pairs, config.batch, seed=config.seed, step=step, rank=trainer.rank)
+        flow = flow_step(backbone, data)
+        logits = adapter.predict_region_logits(flow.states, data.source)
+        finding = mask_loss(logits, data.mask)
+        predicted = logits.detach().float().sigmoid()
+        with adapter.region(degrade(data.mask, predicted, data.generator)):
+            latents = backbone.predict_target(flow.latents, flow.source, flow.states, flow.timestep)
+        error = pixel_error(backbone, latents, flow.target)
+        editing = region_aware_loss(error, data.mask.flatten(1), REGION_WEIGHT)
+        score = iou(predicted, data.mask).mean().item()
+        return editing + finding, {"edit": editing.item(), "mask": finding.item(), "iou": score}
+
+    trainer = Trainer(adapter, loss, config, folder)
+    trainer.run()
+    trainer.use_ema()
+    return trainer
