@@ -13,6 +13,7 @@ edit: $(INSTALLED)
 test: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 	$(BIN)/python -m pytest -q
 
 $(INSTALLED): pyproject.toml constraints.txt

@@ -224,7 +224,7 @@ from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 from adaptedit.editing.pipeline import AdaptEditPipeline
 from adaptedit.interfaces.batch import manifest
-from adaptedit.interfaces.cli import app
+from adaptedit.interfaces.cli.main import app
 from conftest import FakeAdapter, FakeBackbone
 pipe = AdaptEditPipeline(FakeBackbone(), FakeAdapter())
 AdaptEditPipeline.from_pretrained = lambda *_: pipe

@@ -88,7 +88,7 @@ def own(root: Path, *lines: Any) -> Path:
         mask.save(root / f"{name}.png")
     hole = picture(1).convert("RGBA")
     hole.paste((0, 0, 0, 0), (4, 4, 12, 12))
-    hole.save(root / "transparent.png")
+    hole.save(root / "alpha.png")
     text = (line if isinstance(line, str) else json.dumps(line) for line in lines)
     (root / "metadata.jsonl").write_text("\n".join(text))
     return root
@@ -105,7 +105,7 @@ def test_the_shortest_line_is_a_picture_and_an_instruction(tmp_path: Path) -> No
     assert (sample.target, sample.region, sample.category) == (None, None, "")
 
 
-@pytest.mark.parametrize("polarity", ["white", "black", "transparent"])
+@pytest.mark.parametrize("polarity", ["white", "black", "alpha"])
 def test_a_line_with_everything(polarity: str, tmp_path: Path) -> None:
     texts = {"category": "remove", "source_caption": "a desk, a mug", "target_caption": "a desk"}
     line = {**DESK, **texts, "id": "b", "target": "after.png", "mask": f"{polarity}.png", "more": 1}

@@ -26,6 +26,7 @@ from adaptedit.data.render.sessions import Sessions, Turn  # noqa: E402
 from adaptedit.data.sprites import phrases  # noqa: E402
 from adaptedit.errors import AdaptEditError  # noqa: E402
 from adaptedit.evaluation.benchmarks.magicbrush import load  # noqa: E402
+from adaptedit.interfaces.cli.share import share  # noqa: E402
 
 SIZE, SPP = 32, 2
 
@@ -306,10 +307,10 @@ def test_a_folder_holds_one_render(sessions: Sessions, tmp_path: Path) -> None:
         shards.write(sessions, job(), tmp_path, 1)
 
 
-@pytest.mark.parametrize("text", ["2/2", "1", "a/b", "-1/2"])
+@pytest.mark.parametrize("text", ["0/2", "3/2", "1", "a/b", "-1/2", "1/2/3", "", "9" * 99])
 def test_a_shard_out_of_range_is_refused(text: str) -> None:
     with pytest.raises(AdaptEditError, match="--shard"):
-        shards.parse_shard(text)
+        share(text)
 
 
 def test_unknown_splits_and_missing_models_are_refused(tmp_path: Path) -> None:

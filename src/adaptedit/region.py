@@ -7,20 +7,22 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-import torch
 from PIL import Image, ImageChops, ImageFilter
-from torch import Tensor
 
 from adaptedit.errors import AdaptEditError
 from adaptedit.files import write_atomically
 from adaptedit.morphology import Mask, area_pool, connected_components, disc_maximum, disc_minimum
 from adaptedit.pictures.read import read_image
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
 Box = tuple[int, int, int, int]  # left, top, right, bottom; right and bottom exclusive, as in PIL
 Size = tuple[int, int]  # width, height, as in PIL
+Polarity = Literal["white", "black", "alpha"]  # what a mask's file marks as the place to edit
 
 TINT = (255, 0, 110)
 MAX_PARTS = 256
@@ -160,6 +162,8 @@ class Region:
 
     def to_tokens(self, h: int, w: int) -> Tensor:
         """The mask on a token grid: float32 (h, w) in [0, 1], each the mean over the token's exact area."""
+        import torch  # here, because commands that only check files need no torch
+
         return torch.from_numpy(area_pool(self.mask, h, w).clip(0.0, 1.0).astype(np.float32))
 
     def overlay(self, image: Image.Image) -> Image.Image:
@@ -252,6 +256,23 @@ class Region:
         """The part inside the box, which must lie inside the picture."""
         left, top, right, bottom = _check_box(box, self.size)
         return Region(self.mask[top:bottom, left:right])
+
+
+def load_region(path: str | Path, polarity: Polarity, size: Size) -> Region:
+    """From a picture file of `size`. polarity: what marks the place to edit; alpha: what is transparent.
+
+    Raises AdaptEditError, with the file's name, for a file that cannot be read or is no such mask.
+    """
+    mask = read_image(path)
+    readers = {
+        "white": Region.from_white_is_edit,
+        "black": Region.from_black_is_edit,
+        "alpha": Region.from_alpha,
+    }
+    try:
+        return readers[polarity](mask, size)
+    except AdaptEditError as error:
+        raise AdaptEditError(f"{path}: {error}") from None
 
 
 def _to_grey(mask: Mask) -> Image.Image:

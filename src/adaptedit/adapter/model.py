@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from math import isfinite
 from pathlib import Path
@@ -15,9 +15,10 @@ from adaptedit.adapter.block import BlockAdapter
 from adaptedit.adapter.checkpoint import WEIGHTS_FILE, load_checkpoint, save_checkpoint
 from adaptedit.adapter.condition import Condition, ConditionEncoder, RegionLike, check_region, pool_region
 from adaptedit.adapter.config import AdapterConfig
+from adaptedit.adapter.gates import GateRecord, recording
 from adaptedit.adapter.mask_predictor import MaskPredictor
 from adaptedit.backbones.base import PromptStates
-from adaptedit.backbones.injection import Encode, Injection
+from adaptedit.backbones.injection import CallState, Encode, Injection
 from adaptedit.backbones.layouts import Layout
 from adaptedit.backbones.patterns import sizes_of, transformer_of
 from adaptedit.errors import AdaptEditError
@@ -130,21 +131,8 @@ class AdaptEditAdapter(nn.Module):
     @contextmanager
     def record_gates(self) -> Iterator[GateRecord]:
         """Collect the gates of every adapted backbone call made inside."""
-        record = GateRecord()
-
-        def hook_of(index: int) -> Any:
-            def hook(_module: nn.Module, _args: tuple[Tensor, ...], gate: Tensor) -> None:
-                if self._injection is not None and self._injection.state is not None:
-                    record.add(self._injection.state.gates, index, gate, self._injection.state.grid)
-
-            return hook
-
-        handles = [block.gate.register_forward_hook(hook_of(i)) for i, block in enumerate(self.blocks)]  # type: ignore[union-attr]
-        try:
+        with recording(self.blocks, self._call_state) as record:
             yield record
-        finally:
-            for handle in handles:
-                handle.remove()
 
     # -- where to edit
 
@@ -194,6 +182,9 @@ class AdaptEditAdapter(nn.Module):
 
     # -- inside
 
+    def _call_state(self) -> CallState | None:
+        return None if self._injection is None else self._injection.state
+
     def _begin_call(self) -> tuple[Encode, float] | None:
         if self._region is None or not self._enabled or self._scale == 0:
             return None
@@ -218,30 +209,3 @@ class AdaptEditAdapter(nn.Module):
                 f"the adapter was made for {made_for} (width, text width, blocks = {wanted}), "
                 f"not for this {type(transformer).__name__} ({found})"
             )
-
-
-class GateRecord(Sequence[Tensor]):
-    """One (num_blocks, B, N) tensor of gate values in (0, 1) for each adapted backbone call, in order.
-
-    grids: each call's token grid (h, w), with h * w = N, row by row.
-    """
-
-    def __init__(self) -> None:
-        self.grids: list[tuple[int, int]] = []
-        self._calls: list[dict[int, Tensor]] = []
-
-    def add(self, call: dict[int, Tensor], block: int, gate: Tensor, grid: tuple[int, int]) -> None:
-        """`call` is one dict a backbone call; a block that is recomputed overwrites its own entry."""
-        if not call:
-            self._calls.append(call)
-            self.grids.append(grid)
-        call[block] = gate.detach().squeeze(-1)
-
-    def __len__(self) -> int:
-        return len(self._calls)
-
-    def __getitem__(self, index: Any) -> Any:
-        if isinstance(index, slice):
-            return [self[i] for i in range(*index.indices(len(self)))]
-        call = self._calls[index]
-        return torch.stack([call[block] for block in sorted(call)])

@@ -12,19 +12,27 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from diffusers.hooks.hooks import HookRegistry, ModelHook
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from adaptedit.adapter.condition import Condition
 from adaptedit.backbones.layouts import Layout
 from adaptedit.backbones.patterns import Stream, blocks_of, spec_of
 from adaptedit.errors import AdaptEditError
 
 HOOK_NAME = "adaptedit"
+
+
+class Condition(Protocol):
+    """What the adapter of each block is given; all that the hooks know of it is how to cut it."""
+
+    def part(self, start: int, stop: int) -> Condition:
+        """For target tokens start..stop only."""
+        ...
+
 
 # (layout, text states (B, M, T), their mask (B, M) or None) -> condition of this call
 Encode = Callable[[Layout, Tensor, "Tensor | None"], Condition]
@@ -34,8 +42,8 @@ Encode = Callable[[Layout, Tensor, "Tensor | None"], Condition]
 class CallState:
     """What the blocks need during one backbone call. Replaced at every call, never changed.
 
-    start, length: of the target in the image tokens, a `grid` (h, w). num_text: text tokens before those,
-    where both are one.
+    start, length: of the target in the image tokens, a `grid` (h, w). num_text: length of the text prefix in
+    a joint stream.
     gates: filled only while gates are recorded, (B, N) by block index.
     """
 
@@ -125,9 +133,7 @@ class Injection:
         arguments = self._signature.bind_partial(self.backbone, *args, **kwargs).arguments
         layout = self._spec.layout(self.backbone, arguments)
         condition = encode(layout, *self._spec.text(arguments))
-        state = CallState(
-            layout.start, layout.length, layout.grid, layout.num_text, condition, scale
-        )
+        state = CallState(layout.start, layout.length, layout.grid, layout.num_text, condition, scale)
         parallel = getattr(self.backbone, "_parallel_config", None)
         if parallel is not None and parallel.context_parallel_config is not None:
             ranks = parallel.context_parallel_config._flattened_mesh

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections import defaultdict
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -73,10 +72,3 @@ def load(folder: Path | None = None) -> list[Model]:
     if not models:
         raise AdaptEditError(f"no models at {folder}: run `adaptedit data fetch --render` first (190 MB)")
     return models
-
-
-def by_noun(models: list[Model]) -> dict[str, list[Model]]:
-    grouped: dict[str, list[Model]] = defaultdict(list)
-    for model in models:
-        grouped[model.noun].append(model)
-    return dict(grouped)

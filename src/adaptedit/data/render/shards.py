@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import io
 import json
-import re
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -77,14 +76,6 @@ def write(
         write_atomically(file, encoded(turns, job))
         progress(f"{file}: {len(turns)} edits")
     return files
-
-
-def parse_shard(text: str) -> tuple[int, int]:
-    """ "0/2" -> (0, 2). AdaptEditError for anything that is not I/N with I < N."""
-    found = re.fullmatch(r"(\d+)/(\d+)", text)
-    if found is None or int(found[1]) >= int(found[2]):
-        raise AdaptEditError(f"--shard {text}: give I/N with I from 0 to N - 1, such as 0/2")
-    return int(found[1]), int(found[2])
 
 
 def encoded(turns: list[Turn], job: Job) -> bytes:

@@ -2,7 +2,7 @@
 
     adaptedit evaluate folder --data my/set --out DIR
 
-A line a sample, paths relative to the file:
+One line per sample, paths relative to the file:
     {"file_name": "desk.jpg", "instruction": "remove the mug"}
     {"file_name": "b.png", "instruction": "...", "target": "b-after.png", "mask": "b-mask.png",
      "polarity": "white", "category": "remove", "source_caption": "...", "target_caption": "...", "id": "b"}
@@ -12,25 +12,15 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-from PIL import Image
+from typing import Any, get_args
 
 from adaptedit.errors import AdaptEditError
 from adaptedit.evaluation.sample import Sample
 from adaptedit.pictures.picture import Picture
-from adaptedit.pictures.read import read_image
-from adaptedit.region import Region, Size
+from adaptedit.region import Polarity, load_region
 
-# What of a mask is edited: white or black pixels, or transparent ones.
-POLARITIES: dict[str, Callable[[Image.Image, Size], Region]] = {
-    "white": Region.from_white_is_edit,
-    "black": Region.from_black_is_edit,
-    "transparent": Region.from_alpha,
-}
 TEXTS = ("instruction", "category", "source_caption", "target_caption")
 _FIT_FOR_A_FILE_NAME = re.compile(r"\w[\w.-]*")
 
@@ -59,8 +49,7 @@ class Folder:
             target = Picture.open(self.root / record["target"]).rgb if "target" in record else None
             region = None
             if "mask" in record:
-                mask = read_image(self.root / record["mask"])
-                region = POLARITIES[record["polarity"]](mask, source.size)
+                region = load_region(self.root / record["mask"], record["polarity"], source.size)  # type: ignore[arg-type]
         except AdaptEditError as error:
             raise AdaptEditError(f"{self.name}, sample {sample_id}: {error}") from None
         texts = {key: record[key] for key in TEXTS if key in record}
@@ -69,7 +58,7 @@ class Folder:
 
 def load(*, path: str | Path | None = None, polarity: str | None = None) -> Folder:
     """path: the folder with metadata.jsonl, or a .jsonl of any name. polarity: of masks whose lines do not
-    say it, "white", "black" or "transparent", whichever is to be edited; it is never guessed.
+    say it, see `region.Polarity`; it is never guessed.
 
     AdaptEditError, with the line's number, for one that is not JSON, lacks what it needs, or repeats an id.
     """
@@ -120,10 +109,10 @@ def _record(line: str, polarity: str | None) -> tuple[str, dict[str, str]]:
             raise AdaptEditError(f'lacks "{key}"')
     if "mask" in record:
         record.setdefault("polarity", polarity or "")
-        if record["polarity"] not in POLARITIES:
+        if record["polarity"] not in get_args(Polarity):
             raise AdaptEditError(
                 f"has a mask of polarity {record['polarity']!r}; say which of its pixels are to be edited: "
-                f'"polarity": {", ".join(POLARITIES)}'
+                f'"polarity": {", ".join(get_args(Polarity))}'
             )
     sample_id = record.get("id", Path(record["file_name"]).stem)
     if not _FIT_FOR_A_FILE_NAME.fullmatch(sample_id):

@@ -70,8 +70,8 @@ class Record:
     def job(self) -> EditJob:
         """With the files read. Raises AdaptEditError if they cannot be, or do not fit together."""
         from adaptedit.editing.job import EditJob
-        from adaptedit.interfaces.cli.edit import load_region
         from adaptedit.pictures.picture import Picture
+        from adaptedit.region import load_region
 
         fields = self.fields
         picture = Picture.open(self.root / fields["image"])

@@ -14,6 +14,7 @@ import typer
 from adaptedit.errors import AdaptEditError
 from adaptedit.interfaces.batch.fields import named
 from adaptedit.interfaces.cli.edit import AdapterName, BackboneName
+from adaptedit.interfaces.cli.share import share
 from adaptedit.interfaces.cli.terminal import quiet, stages
 
 if TYPE_CHECKING:
@@ -98,7 +99,7 @@ def batch(
     are not done.
     """
     started = time.perf_counter()
-    number, count = _share(shard)
+    number, count = share(shard)
     if ray and processes > 1:
         raise AdaptEditError("--ray and --processes exclude each other; with --ray give --workers")
     if workers is not None and not ray:
@@ -165,11 +166,3 @@ def _list(troubles: list[str]) -> None:
         typer.echo(trouble, err=True)
     if len(troubles) > SHOWN:
         typer.echo(f"and {len(troubles) - SHOWN} more", err=True)
-
-
-def _share(text: str) -> tuple[int, int]:
-    number, _, count = text.partition("/")
-    digits = all(part.isascii() and part.isdecimal() and len(part) <= 9 for part in (number, count))
-    if not (digits and 1 <= int(number) <= int(count)):
-        raise AdaptEditError(f"--shard {named(text)}: give I/N, such as 1/4 to 4/4 for the four quarters")
-    return int(number), int(count)

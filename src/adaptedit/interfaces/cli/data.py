@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from adaptedit.interfaces.cli.share import share
+
 app = typer.Typer(no_args_is_help=True, help="The pictures that synthetic pairs are made of.")
 
 Seed = Annotated[int, typer.Option(min=0, help="With a session's number, decides it to the pixel.")]
@@ -59,15 +61,17 @@ def render(
     spp: Samples = 16,
     seed: Seed = 0,
     split: RenderSplit = "train",
-    shard: Annotated[str, typer.Option(help="I/N: this process writes every N-th file.")] = "0/1",
+    shard: Annotated[
+        str, typer.Option(metavar="I/N", help="Only the i-th of n shares of the files, 1/4 to 4/4.")
+    ] = "1/1",
 ) -> None:
     """Render pairs of physically based scenes, as parquet files in MagicBrush's schema."""
     from adaptedit.data.render.sessions import Sessions
-    from adaptedit.data.render.shards import Job, parse_shard, write
+    from adaptedit.data.render.shards import Job, write
 
-    share = parse_shard(shard)
+    number, of = share(shard)
     sessions = Sessions(split, size, spp)
-    files = write(sessions, Job(split, seed, size, spp), out, count, share, progress=typer.echo)
+    files = write(sessions, Job(split, seed, size, spp), out, count, (number - 1, of), progress=typer.echo)
     typer.echo(f"{out}: {len(files)} files")
 
 

@@ -17,6 +17,7 @@ import typer
 from adaptedit.errors import AdaptEditError, quoted
 from adaptedit.interfaces.cli.terminal import stages
 from adaptedit.interfaces.loading import load_pipeline
+from adaptedit.region import Box, Polarity, Region, load_region
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -24,9 +25,7 @@ if TYPE_CHECKING:
     from adaptedit.editing.controls import Point
     from adaptedit.editing.job import EditJob
     from adaptedit.pictures.image16 import Image16
-    from adaptedit.region import Box, Region
 
-Polarity = Literal["white", "black", "alpha"]
 Preserve = Literal["exact", "latent", "soft"]
 
 ImagePath = Annotated[
@@ -289,22 +288,6 @@ def _numbered(path: Path, count: int) -> list[Path]:
 
 def _about(region: Region) -> list[str]:
     return [f"region {region.coverage():.1%} of the picture", f"{region.confidence():.0%} sure"]
-
-
-def load_region(path: Path, polarity: Polarity, size: tuple[int, int]) -> Region:
-    from adaptedit.pictures.read import read_image
-    from adaptedit.region import Region
-
-    mask = read_image(path)
-    readers = {
-        "white": Region.from_white_is_edit,
-        "black": Region.from_black_is_edit,
-        "alpha": Region.from_alpha,
-    }
-    try:
-        return readers[polarity](mask, size)
-    except AdaptEditError as error:
-        raise AdaptEditError(f"{path}: {error}") from None
 
 
 def _check_outputs(pictures: list[Path | None], masks: list[Path | None], overwrite: bool) -> None:

@@ -62,7 +62,7 @@ def evaluate(
         Path | None, typer.Option(help="MagicBrush's local_descriptions.json, for CLIP-T on dev.")
     ] = None,
     polarity: Annotated[
-        str | None, typer.Option(help="folder: of masks that do not say theirs: white, black, transparent.")
+        str | None, typer.Option(help="folder: of masks that do not say theirs: white, black, alpha.")
     ] = None,
     limit: Annotated[
         int | None, typer.Option(min=1, help="The first so many samples.", show_default="all")

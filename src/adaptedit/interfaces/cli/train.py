@@ -14,7 +14,7 @@ def train(
     stage: Annotated[
         Literal["encoder", "objects", "backbone", "adapter"], typer.Argument(help="In this order.")
     ],
-    config: Annotated[str, typer.Option(help="A recipe of tiny/training/configs.py: tiny or debug.")] = "tiny",
+    config: Annotated[str, typer.Option(help="A recipe: tiny or debug.")] = "tiny",
     out: Annotated[
         Path | None,
         typer.Option(help="Folder of the run; a killed run goes on from it.", show_default="runs/CONFIG"),

@@ -195,7 +195,7 @@ class EditForm(Form):
 
 class RegionForm(Form):
     polarity: Annotated[
-        pictures.Polarity,
+        pictures.MaskPolarity,
         Field(description="white: grey, white = edit. alpha: 0 = edit, as /v1/images/edits takes it."),
     ] = "white"
 

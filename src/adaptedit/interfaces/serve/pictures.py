@@ -21,7 +21,7 @@ from adaptedit.pictures.save import check_format, encode
 from adaptedit.region import Region, Size
 
 OutputFormat = Literal["png", "jpeg", "webp"]
-Polarity = Literal["white", "alpha"]
+MaskPolarity = Literal["white", "alpha"]
 
 
 BYTES_OF_MASKS = 8  # a pixel: the region and its soft edge
@@ -79,7 +79,7 @@ def encoded(image: Image.Image | Image16, kind: OutputFormat) -> str:
     return base64.b64encode(encode(image, f".{kind}")).decode("ascii")
 
 
-def encoded_mask(region: Region, polarity: Polarity) -> str:
+def encoded_mask(region: Region, polarity: MaskPolarity) -> str:
     """Base64 of a PNG, 256 levels: grey, white = edit; or black with alpha, 0 = edit, as edits take it."""
     levels = Image.fromarray((region.mask * 255.0 + 0.5).astype(np.uint8))
     if polarity == "alpha":
