@@ -268,6 +268,17 @@ def test_interrupted_is_130(desk: Path, tmp_path: Path, fake_editor: AdaptEditPi
     assert files(tmp_path) == {"desk.png"}
 
 
+def test_a_command_prints_its_own_lines_only(tmp_path: Path) -> None:
+    """Whatever is installed beside it: torchao, bitsandbytes and peft warn when they are imported."""
+    desk = Path(__file__).parents[1] / "examples" / "desk.png"
+    command = [sys.executable, "-m", "adaptedit.interfaces.cli.main", "edit", str(desk), "remove the apple"]
+    done = subprocess.run(
+        [*command, "-o", str(tmp_path / "out.png"), "--seed", "1"], capture_output=True, text=True, check=True
+    )
+    assert done.stderr == "" and done.stdout.splitlines()[0] == str(tmp_path / "out.png")
+    assert len(done.stdout.splitlines()) == 2
+
+
 def test_version() -> None:
     assert run("--version").stdout.strip() == f"adaptedit {__version__}"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import io
+import logging
 import os
 import re
 import sys
@@ -30,12 +31,16 @@ _QUIET = {
     "HF_HUB_DISABLE_PROGRESS_BARS": "1",
     "TOKENIZERS_PARALLELISM": "false",
 }
+# They warn when they are imported about parts that no command uses.
+_WARNS_ON_IMPORT = ("bitsandbytes", "torchao", "torch.utils._pytree")
 
 
 def quiet() -> None:
     """Keeps libraries quiet unless their own switches say otherwise; call it before importing them."""
     for switch, value in _QUIET.items():
         os.environ.setdefault(switch, value)
+    for name in _WARNS_ON_IMPORT:
+        logging.getLogger(name).setLevel(logging.ERROR)
 
 
 class OneLineErrors(TyperGroup):
