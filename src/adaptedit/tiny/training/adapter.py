@@ -41,7 +41,9 @@ def train_adapter(
         finding = mask_loss(logits, data.mask)
         predicted = logits.detach().float().sigmoid()
         with adapter.region(degrade(data.mask, predicted, data.generator)):
-            latents = backbone.predict_target(flow.latents, flow.source, flow.states, flow.timestep)
+            said = backbone.say(flow.latents, flow.source, flow.states, flow.timestep)
+        # Before holes are filled from elsewhere: filled pixels would send the adapters no gradient.
+        latents = backbone.draw(said, flow.source, said.votes.counted())
         error = pixel_error(backbone, latents, flow.target)
         editing = region_aware_loss(error, data.mask.flatten(1), REGION_WEIGHT)
         score = iou(predicted, data.mask).mean().item()

@@ -28,7 +28,7 @@ class Recipe:
 
 
 _DEBUG = TrainConfig(
-    steps=4, batch=2, lr=1e-3, warmup=2, log_every=1, save_every=2, bf16=False, compile=False
+    steps=10, batch=2, lr=1e-3, warmup=2, log_every=1, save_every=5, bf16=False, compile=False
 )
 
 RECIPES: dict[str, Recipe] = {
