@@ -183,3 +183,10 @@ def test_a_sheet_shows_it() -> None:
     drawn = sheet(picture.original, Region.full((60, 40)), picture.restore(Image.new("RGB", (60, 40), "red")))
     colours = {colour for _, colour in drawn.getcolors(1 << 20) or []}
     assert {(255, 255, 255), (255, 0, 0)} <= colours
+
+
+@pytest.mark.parametrize("size", [(9000, 1), (1, 9000), (4000, 3000)])
+def test_a_sheet_has_a_bound_whatever_the_picture(size: tuple[int, int]) -> None:
+    picture = Image.new("RGB", size)
+    width, height = sheet(picture, Region.full(size), picture).size
+    assert width <= 3 * 2048 + 200 and height <= 700
