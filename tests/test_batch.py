@@ -32,7 +32,7 @@ def fake_editor(pipe: AdaptEditPipeline, monkeypatch: pytest.MonkeyPatch) -> Ada
 def edited(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The instructions of all edits that were begun."""
     begun: list[str] = []
-    call = AdaptEditPipeline.editing
+    call = AdaptEditPipeline.edit_task
 
     def noted(self: AdaptEditPipeline, image: Any, prompt: str, *rest: Any, **options: Any) -> Any:
         begun.append(prompt)
@@ -278,7 +278,7 @@ def test_mistakes_are_one_line_and_load_no_model(
     bad = folder / "bad.jsonl"
     bad.write_text("{}\n")
     for options, message in {
-        ("--shard", "0/4"): "--shard 0/4",
+        ("--shard", "0/4"): "--shard '0/4'",
         ("--shard", "5/4"): "--shard 5/4",
         ("--shard", "half"): "--shard half",
         ("--ray", "--processes", "2"): "exclude each other",
@@ -307,7 +307,7 @@ def test_a_log_has_a_line_now_and_then(
         for status in ("done", "failed", "done", "done", "done", "done"):
             on_row({"status": status})
     assert capsys.readouterr().err.splitlines() == [
-        "3 of 6, 1 failed, 25.00 s a record, 0:01:15 left",
-        "6 of 6, 1 failed, 25.00 s a record, 0:00:00 left",
+        "3 of 6, 1 failed, 25.00 s per record, 0:01:15 left",
+        "6 of 6, 1 failed, 25.00 s per record, 0:00:00 left",
     ]
-    assert line(1, 100_001, 0, 2.0) == "1 of 100001, 0 failed, 2.00 s a record, 2 days, 7:33:20 left"
+    assert line(1, 100_001, 0, 2.0) == "1 of 100001, 0 failed, 2.00 s per record, 2 days, 7:33:20 left"

@@ -129,10 +129,10 @@ def test_a_limit_that_is_none(door: str, option: str, value: str, home: Path) ->
         ((*EDIT, "--steps", 10**9), "--steps"),
         ((*EDIT, "--seed", 2**63), "--seed"),
         ((*EDIT, "-n", 65), "--candidates"),
-        ((*EDIT, "--include", "9" * 5000), "is no place"),
+        ((*EDIT, "--include", "9" * 5000), "is not a place"),
         ((*EDIT, "--include", "1,2,3"), "1,2,3"),
-        ((*EDIT, "--include", "nan,1"), "is no place"),
-        ((*EDIT, "-o", ".", "-n", 3), "is no name for a file"),
+        ((*EDIT, "--include", "nan,1"), "is not a place"),
+        ((*EDIT, "-o", ".", "-n", 3), "is not a name for a file"),
         ((*EDIT, "--a\nb"), "see adaptedit edit --help"),
         (("edit", "@/a\nb.png", "x"), "a\\nb.png"),
         (("edit", "@/a\x1b[31mb.png", "x"), "a\\x1b[31mb.png"),
@@ -182,7 +182,7 @@ def test_a_share_that_there_is_not(
 
 @pytest.mark.parametrize("most", [60, 100_000])
 def test_a_message_never_repeats_everything(most: int, home: Path, fake_editor: AdaptEditPipeline) -> None:
-    refused(home, (*EDIT, "--include", "no" * most), "is no place")
+    refused(home, (*EDIT, "--include", "no" * most), "is not a place")
     refused(home, (*EDIT, f"--{'no' * most}"), "see adaptedit edit --help")
     refused(home, ("evaluate", "no" * most, "--out", "@/out"), "")
 
@@ -191,7 +191,7 @@ def test_an_instruction_in_another_locale_is_read_as_utf_8(
     home: Path, fake_editor: AdaptEditPipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen = []
-    finding = fake_editor.finding
+    finding = fake_editor.find_task
     monkeypatch.setattr(fake_editor, "find_task", lambda *a, **b: seen.append(a[1]) or finding(*a, **b))
     given = "remove the café".encode().decode("ascii", "surrogateescape")
     assert run("edit", home / "desk.png", given).exit_code == 0
@@ -663,7 +663,7 @@ def test_the_whole_way_with_a_name_and_an_instruction_of_bytes(home: Path) -> No
         pytest.skip("this file system takes only names that are UTF-8")
     before = tree(home)
     done = real("edit", b"caf\xe9.png", b"remove \xff the apple", cwd=home, capture_output=True)
-    assert done.returncode == 2 and b"bytes that are no text" in done.stderr and done.stdout == b""
+    assert done.returncode == 2 and b"bytes that are not text" in done.stderr and done.stdout == b""
     assert tree(home) == before
     given = ("edit", b"caf\xe9.png", b"remove it", "--region", "mask.png", "--steps", "1")
     done = real(*given, cwd=home, capture_output=True)

@@ -41,7 +41,7 @@ def test_the_log_has_lengths_and_no_words(told: bool, log: io.StringIO) -> None:
 def test_what_nobody_foresaw_is_500_told_apart_and_survived(
     pipe: AdaptEditPipeline, monkeypatch: pytest.MonkeyPatch, log: io.StringIO
 ) -> None:
-    finding = pipe.finding
+    finding = pipe.find_task
 
     def broken(image: object, prompt: str, **options: object) -> object:
         if "bad" in prompt:
