@@ -1,4 +1,4 @@
-"""The embedded backbone: a codec that loses nothing it keeps, and a DiT for which padding is nothing."""
+"""The built-in backbone: its codec, text encoder, DiT and decoders."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from adaptedit.backbones.base import Backbone
 from adaptedit.errors import AdaptEditError
 from adaptedit.tiny import backbone as tiny
 from adaptedit.tiny import text
-from adaptedit.tiny.backbone import TinyBackbone, block_pixels, dit_config, load, matte_pixels, save_part
+from adaptedit.tiny.backbone import TinyBackbone, arrange_blocks, decode_matte, dit_config, load, save_part
 from adaptedit.tiny.codec import BlockDCT
 from adaptedit.tiny.decoder import DecoderConfig, PixelDecoder
 from adaptedit.tiny.encoder import EncoderConfig, VLEncoder
@@ -109,15 +109,15 @@ def test_a_missing_text_package_says_what_to_install(monkeypatch: pytest.MonkeyP
 
 
 def test_loading_the_text_encoder_is_silent_and_leaves_the_log_level() -> None:
-    said: list[str] = []
+    messages: list[str] = []
     handler = logging.Handler()
-    handler.emit = lambda record: said.append(record.getMessage())  # type: ignore[method-assign]
+    handler.emit = lambda record: messages.append(record.getMessage())  # type: ignore[method-assign]
     verbosity = transformers_logging.get_verbosity()
     try:
         transformers_logging.set_verbosity_warning()
         logging.getLogger("transformers").addHandler(handler)
         TextEncoder()
-        assert said == []
+        assert messages == []
         assert transformers_logging.get_verbosity() == logging.WARNING
     finally:
         logging.getLogger("transformers").removeHandler(handler)
@@ -153,7 +153,7 @@ def test_one_step_from_noise_lands_on_the_predicted_picture(backbone: TinyBackbo
     assert torch.allclose(landed, target, atol=1e-5)
 
 
-def test_a_matte_of_one_takes_the_source_away(backbone: TinyBackbone) -> None:
+def test_a_matte_of_one_removes_the_source(backbone: TinyBackbone) -> None:
     editor = copy.deepcopy(backbone)
     head = editor.transformer.proj_out
     torch.nn.init.zeros_(head.weight)
@@ -164,44 +164,44 @@ def test_a_matte_of_one_takes_the_source_away(backbone: TinyBackbone) -> None:
         editor.encode_prompt(pixels, SENTENCES[:1]),
         torch.ones(1),
     )
-    kept = editor.predict_target(torch.randn_like(source), source, states, t)
-    assert torch.allclose(kept, source, atol=1e-5)
+    unchanged = editor.predict_target(torch.randn_like(source), source, states, t)
+    assert torch.allclose(unchanged, source, atol=1e-5)
     head.bias.data.reshape(4, -1)[:, editor.codec.channels :][:, :16] = 20.0
     grey = editor.predict_target(torch.randn_like(source), source, states, t)
     assert torch.allclose(editor.decode_latents(grey), torch.full_like(pixels, 0.5), atol=1e-4)
 
 
-def test_matte_values_lie_where_their_pixels_are() -> None:
+def test_matte_values_are_at_their_pixels() -> None:
     matte = torch.zeros(1, 64, 4, 16)
     matte[0, 8 * 2 + 3, 1, 4 * 1 + 2] = 9.0  # token (2, 3), block (0, 1), cell (1, 2)
-    where = matte_pixels(matte, (8, 8))[0, 0].argmax().item()
+    where = decode_matte(matte, (8, 8))[0, 0].argmax().item()
     assert divmod(where, 128)[0] // 2 == (16 * 2 + 0 + 2) // 2 and where % 128 // 2 == (16 * 3 + 8 + 4) // 2
 
 
-def test_the_decoder_draws_where_its_features_are_and_is_silent_at_first() -> None:
+def test_the_decoder_draws_where_its_features_are_and_nothing_before_training() -> None:
     torch.manual_seed(0)
     decoder = PixelDecoder(DecoderConfig(4, 8, 8, 8))
     source, sketch = pictures(1), pictures(1, seed=1)
     assert not decoder(torch.randn(1, 4, 16, 16), source, sketch).any()
     torch.nn.init.normal_(decoder.last[-1].weight, std=0.1)
     values = torch.zeros(1, 64, 4, 4)
-    nothing = decoder(block_pixels(values, (8, 8)), source, sketch)
+    nothing = decoder(arrange_blocks(values, (8, 8)), source, sketch)
     values[0, 8 * 2 + 5, 1] = 1.0  # token (2, 5), its upper right block
-    moved = (decoder(block_pixels(values, (8, 8)), source, sketch) - nothing).abs().amax((0, 1))
+    moved = (decoder(arrange_blocks(values, (8, 8)), source, sketch) - nothing).abs().amax((0, 1))
     assert moved[32:40, 88:96].mean() > 0
     assert moved[80:].max() == 0 and moved[:, :50].max() == 0
 
 
-def test_a_sentence_that_is_asked_twice_is_read_once(
+def test_the_same_sentence_twice_is_encoded_once(
     text_encoder: TextEncoder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    read: list[int] = []
+    calls: list[int] = []
     forward = text_encoder.model.forward
-    monkeypatch.setattr(text_encoder.model, "forward", lambda **k: (read.append(1), forward(**k))[1])
+    monkeypatch.setattr(text_encoder.model, "forward", lambda **k: (calls.append(1), forward(**k))[1])
     first, other = text_encoder(["remove the cat"]), text_encoder(["remove the dog"])
     again = text_encoder(["remove the dog"])
-    assert len(read) == 2 and torch.equal(again[0], other[0])
-    assert torch.equal(text_encoder(["remove the cat"])[0], first[0]) and len(read) == 3
+    assert len(calls) == 2 and torch.equal(again[0], other[0])
+    assert torch.equal(text_encoder(["remove the cat"])[0], first[0]) and len(calls) == 3
 
 
 def test_a_batch_of_short_and_long_sentences_equals_one_at_a_time(backbone: TinyBackbone) -> None:

@@ -245,8 +245,8 @@ def test_the_editing_loss_never_reaches_the_mask_predictor(
 def test_pixels_of_a_removal_send_gradient_to_every_block(
     runs: Runs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """They are the ones that the loss weighs most. Filling holes from elsewhere would stop their gradient."""
-    monkeypatch.setattr(tiny, "borrow", lambda source, drawn, *_: drawn.detach())
+    """The loss weighs these pixels most. If holes were filled in training, they would have no gradient."""
+    monkeypatch.setattr(tiny.patches, "fill_holes", lambda source, drawn, *_: drawn.detach())
     reached = gradients(runs, monkeypatch, muted="mask_loss")
     blocks = {name.split(".")[1] for name, moved in reached.items() if name.startswith("blocks.") and moved}
     assert blocks == {str(number) for number in range(len(blocks))} and len(blocks) > 1

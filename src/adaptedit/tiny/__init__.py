@@ -1,4 +1,4 @@
-"""The embedded backbone `tiny`: a miniature of Qwen-Image-Edit, part for part, trained by us and shipped."""
+"""The built-in backbone `tiny`: a small model with the parts of Qwen-Image-Edit, trained by this project."""
 
 from adaptedit.tiny.backbone import WEIGHTS, TinyBackbone, load
 

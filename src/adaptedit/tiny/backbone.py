@@ -1,4 +1,9 @@
-"""The embedded editor: diffusers' own Qwen-Image DiT class in miniature, its encoder, codec and decoder."""
+"""The built-in editor `tiny`: a small Qwen-Image DiT (diffusers' own class) with encoder, codec and decoders.
+
+Words used here. *source*: the picture before the edit. *matte*: how much of the source is removed at a
+pixel. *sketch*: the edited picture as the DiT describes it, without fine detail. A token covers 16x16 pixels
+and has 2x2 blocks of 8x8 pixels.
+"""
 
 from __future__ import annotations
 
@@ -25,25 +30,27 @@ from adaptedit.region import Region, Size
 from adaptedit.tiny.codec import BlockDCT
 from adaptedit.tiny.decoder import DecoderConfig, PixelDecoder
 from adaptedit.tiny.encoder import EncoderConfig, VLEncoder
-from adaptedit.tiny.inpaint.patches import borrow
-from adaptedit.tiny.objects import FRAME, ObjectConfig, ObjectDecoder, Objects, Votes
+from adaptedit.tiny.inpaint import patches
+from adaptedit.tiny.objects import FRAME_CHANNELS, ObjectConfig, ObjectDecoder, Objects, Votes
 from adaptedit.tiny.text import TextEncoder
 
 WEIGHTS = Path(__file__).parent / "weights"
-_POSITION_CHANNELS = 32  # sin/cos of a token's place, appended to its latent
-_SMALLEST_T = 0.05  # velocity divides by t
-_MATTE = 16  # matte values per 8x8 block, one for 2x2 pixels
+_POSITION_CHANNELS = 32  # sines and cosines of a token's place, appended to its latent
+_MIN_TIMESTEP = 0.05  # the velocity is divided by the timestep, so this keeps it finite
+_MATTE_CHANNELS = 16  # matte values of a block, one for 2x2 pixels
 
 
 def dit_config(
     width: int = 192, layers: int = 6, *, text_dim: int = 192, codec: BlockDCT, features: int, code: int
 ) -> dict[str, Any]:
-    """Arguments of QwenImageTransformer2DModel; `width` is a multiple of 64, `features` the decoder's, `code`
-    the object decoder's."""
+    """Arguments for QwenImageTransformer2DModel.
+
+    width: a multiple of 64. features: as in `DecoderConfig`. code: as in `ObjectConfig`.
+    """
     return {
         "patch_size": 2,
         "in_channels": codec.token_channels + _POSITION_CHANNELS,
-        "out_channels": codec.channels + _MATTE + features + 1 + FRAME + code,
+        "out_channels": codec.channels + _MATTE_CHANNELS + features + 1 + FRAME_CHANNELS + code,
         "num_layers": layers,
         "attention_head_dim": 64,
         "num_attention_heads": width // 64,
@@ -53,9 +60,12 @@ def dit_config(
 
 
 @dataclass(frozen=True)
-class Said:
-    """What the DiT says of the clean picture: change, matte, features (B, N, 4, C), for each of a token's 2x2
-    blocks, and what the blocks' objects are."""
+class DiTOutput:
+    """What the DiT predicts of the edited picture, for each block.
+
+    change: (B, N, 4, C), what to add, as the codec's coefficients. matte: (B, N, 4, 16), before tanh.
+    features: (B, N, 4, F), for the pixel decoder. votes: for objects that are added or changed.
+    """
 
     change: Tensor
     matte: Tensor
@@ -64,16 +74,20 @@ class Said:
 
 
 class TinyBackbone(nn.Module):
-    """A `Backbone` (see backbones/base.py) at 128x128 pixels, an 8x8 token grid.
+    """A `Backbone` (see backbones/base.py) at 128x128 pixels, with an 8x8 token grid.
 
-    Its DiT predicts a *change* to the source's latents, a *matte*, how much of the source goes, *objects*,
-    and *features* for a decoder, from which the velocity follows: sketch = source * (1 - matte) + change,
-    with the objects on it; x0 = sketch + decoder(features, source, sketch), the ground borrowed from beside
-    where something goes; velocity = (latents - x0) / t.
-    Predicting the clean picture instead of the velocity suits a narrow model with wide patches; predicting it
-    relative to the source spares it learning to copy; with the matte an object goes without a trace, which a
-    change alone would have to cancel edge by edge; and the decoders draw what tokens of 16 pixels can only
-    sketch (our choice; real backbones predict the velocity).
+    From the DiT's output (see `DiTOutput`) the edited picture x0 and the velocity are computed:
+
+        sketch = source * (1 - matte) + change, then objects are drawn onto it
+        x0 = sketch + decoder(features, source, sketch), then holes are filled from the source
+        velocity = (latents - x0) / t
+
+    Real backbones predict the velocity directly. Ours differs for these reasons:
+
+    - To predict x0 is easier for a narrow model with large tokens than to predict the velocity.
+    - Relative to the source, the model need not learn to copy.
+    - With a matte an object disappears completely. A change alone would have to cancel each of its edges.
+    - The decoders draw detail for which tokens of 16 pixels are too coarse.
     """
 
     name = "tiny"
@@ -121,7 +135,7 @@ class TinyBackbone(nn.Module):
         on_step: OnStep | None = None,
         **options: Any,
     ) -> list[Edited]:
-        """In one step unless told otherwise. It has no options."""
+        """See `Backbone.edit`. One step is the default, and there are no options."""
         if options:
             raise AdaptEditError(f"tiny has no option {', '.join(sorted(options))}; leave it out")
         pixels = self._pixels(images)
@@ -150,7 +164,7 @@ class TinyBackbone(nn.Module):
         return self.codec.decode(latents, self.grid)
 
     def encode_prompt(self, pixels: Tensor, prompts: list[str]) -> PromptStates:
-        """Pictures (B, 3, H, W) in [0, 1] and their B instructions -> states."""
+        """Pictures (B, 3, H, W) in [0, 1] and B instructions -> the encoder's states."""
         text, mask = self.text(prompts)
         states, mask = self.encoder(pixels, text, mask)
         return PromptStates(states, mask, self.grid[0] * self.grid[1])
@@ -158,19 +172,24 @@ class TinyBackbone(nn.Module):
     def predict_target(
         self, latents: Tensor, source_latents: Tensor, states: PromptStates, timestep: Tensor
     ) -> Tensor:
-        """The clean latents that the DiT expects, (B, N, C), from noisy ones at `timestep` (B,) in [0, 1]."""
-        said = self.say(latents, source_latents, states, timestep)
-        return self.draw(said, source_latents, said.votes.counted(), borrowing=True)
+        """The latents of the edited picture, (B, N, C), as predicted from noisy ones.
 
-    def say(self, latents: Tensor, source_latents: Tensor, states: PromptStates, timestep: Tensor) -> Said:
-        """What the DiT says, arguments as of `predict_target`."""
+        latents: (B, N, C), noisy. timestep: (B,) in [0, 1], 1 = noise only.
+        """
+        output = self.run_dit(latents, source_latents, states, timestep)
+        return self.draw(output, source_latents, output.votes.cluster(), fill_holes=True)
+
+    def run_dit(
+        self, latents: Tensor, source_latents: Tensor, states: PromptStates, timestep: Tensor
+    ) -> DiTOutput:
+        """One forward pass of the DiT. Arguments as for `predict_target`."""
         b, n, _ = latents.shape
         position = self.position.expand(b, -1, -1).to(latents.dtype)
         sequence = torch.cat(
             [torch.cat([latents, position], -1), torch.cat([source_latents, position], -1)], 1
         )
         mask = states.attention_mask
-        output: Tensor = self.transformer(
+        channels: Tensor = self.transformer(
             hidden_states=sequence,
             encoder_hidden_states=states.hidden_states.to(latents.dtype),
             encoder_hidden_states_mask=None if bool(mask.all()) else mask,
@@ -178,42 +197,45 @@ class TinyBackbone(nn.Module):
             img_shapes=[[(1, *self.grid), (1, *self.grid)]] * b,
             return_dict=False,
         )[0]
-        blocks = output[:, :n].float().reshape(b, n, 4, -1)
-        votes = 1 + FRAME + self.objects.config.code
-        sizes = [self.codec.channels, _MATTE, self.decoder.config.features, votes]
-        change, matte, features, voted = torch.split(blocks, sizes, -1)
-        return Said(change, matte, features, Votes.of(block_pixels(voted, self.grid)))
+        blocks = channels[:, :n].float().reshape(b, n, 4, -1)
+        vote_channels = 1 + FRAME_CHANNELS + self.objects.config.code
+        sizes = [self.codec.channels, _MATTE_CHANNELS, self.decoder.config.features, vote_channels]
+        change, matte, features, votes = torch.split(blocks, sizes, -1)
+        return DiTOutput(change, matte, features, Votes.from_channels(arrange_blocks(votes, self.grid)))
 
     def draw(
-        self, said: Said, source_latents: Tensor, objects: Objects, *, borrowing: bool = False
+        self, output: DiTOutput, source_latents: Tensor, objects: Objects, *, fill_holes: bool = False
     ) -> Tensor:
-        """What the DiT says, with these objects -> clean latents (B, N, C). borrowing: the ground's detail
-        from elsewhere in the picture where something goes; not in training, where the DiT learns its tone."""
+        """The latents of the edited picture, (B, N, C), from the DiT's output and these objects.
+
+        fill_holes: fill the holes that removed objects leave with detail from the source. Off in training:
+        there the DiT has to learn the ground's colour itself, and filled pixels have no gradient.
+        """
         source = self.decode_latents(source_latents.float())
-        matte = matte_pixels(said.matte, self.grid)
-        sketch = (source - 0.5) * (1 - matte) + self.decode_latents(said.change.flatten(2))
-        sketch, covered = self.objects(objects, source, sketch, matte)
-        drawn = sketch + self.decoder(block_pixels(said.features, self.grid), source, sketch)
-        if borrowing:
-            drawn = borrow(source, drawn, matte, covered)
+        matte = decode_matte(output.matte, self.grid)
+        sketch = (source - 0.5) * (1 - matte) + self.decode_latents(output.change.flatten(2))
+        sketch, coverage = self.objects(objects, source, sketch, matte)
+        drawn = sketch + self.decoder(arrange_blocks(output.features, self.grid), source, sketch)
+        if fill_holes:
+            drawn = patches.fill_holes(source, drawn, matte, coverage)
         return source_latents + self.codec.encode(0.5 + drawn - source)
 
     def velocity(
         self, latents: Tensor, source_latents: Tensor, states: PromptStates, timestep: Tensor
     ) -> Tensor:
-        """Latents (B, N, C) at `timestep` (B,) in [0, 1] -> velocity (B, N, C)."""
+        """The velocity (B, N, C) at noisy latents (B, N, C). Arguments as for `predict_target`."""
         target = self.predict_target(latents, source_latents, states, timestep)
-        return (latents - target) / timestep.clamp(min=_SMALLEST_T)[:, None, None]
+        return (latents - target) / timestep.clamp(min=_MIN_TIMESTEP)[:, None, None]
 
 
-def matte_pixels(matte: Tensor, grid: tuple[int, int]) -> Tensor:
-    """(B, N, 4, 16) as the DiT says it -> (B, 1, H, W) in (-1, 1); 0 keeps the source, 1 takes it away."""
-    cells = F.pixel_shuffle(block_pixels(matte, grid), 4)
+def decode_matte(matte: Tensor, grid: tuple[int, int]) -> Tensor:
+    """(B, N, 4, 16), the DiT's output -> (B, 1, H, W) in (-1, 1): 0 keeps the source, 1 removes it."""
+    cells = F.pixel_shuffle(arrange_blocks(matte, grid), 4)
     return F.interpolate(cells.tanh(), scale_factor=2, mode="bilinear")
 
 
-def block_pixels(values: Tensor, grid: tuple[int, int]) -> Tensor:
-    """(B, N, 4, C), C values for each of a token's 2x2 blocks -> (B, C, 2 h, 2 w), where they lie."""
+def arrange_blocks(values: Tensor, grid: tuple[int, int]) -> Tensor:
+    """Put each block's C values at its place in the picture: (B, N, 4, C) -> (B, C, 2 h, 2 w)."""
     h, w = grid
     blocks = values.reshape(-1, h, w, 2, 2, values.shape[-1])
     return blocks.permute(0, 5, 1, 3, 2, 4).reshape(-1, values.shape[-1], 2 * h, 2 * w)
@@ -222,7 +244,7 @@ def block_pixels(values: Tensor, grid: tuple[int, int]) -> Tensor:
 def save_part(
     module: VLEncoder | QwenImageTransformer2DModel | PixelDecoder | ObjectDecoder, folder: Path
 ) -> None:
-    """Write one part in half precision: model.safetensors + config.json."""
+    """Write one part as model.safetensors, in half precision, and config.json."""
     config = module.config
     config = (
         asdict(config) if isinstance(config, EncoderConfig | DecoderConfig | ObjectConfig) else dict(config)
@@ -234,21 +256,21 @@ def save_part(
 
 
 def load_encoder(folder: Path) -> VLEncoder:
-    """A frozen encoder in float32. Raises AdaptEditError if the folder has none."""
+    """Load the encoder, frozen, in float32. Raises AdaptEditError if the folder has none."""
     encoder = VLEncoder(EncoderConfig(**_config(folder / "encoder")))
     encoder.load_state_dict(_tensors(folder / "encoder"))
     return encoder.requires_grad_(False).eval()
 
 
 def load_objects(folder: Path) -> ObjectDecoder:
-    """An object decoder in float32. Raises AdaptEditError if the folder has none."""
+    """Load the object decoder, in float32. Raises AdaptEditError if the folder has none."""
     objects = ObjectDecoder(ObjectConfig(**_config(folder / "objects")))
     objects.load_state_dict(_tensors(folder / "objects"))
     return objects
 
 
 def load(folder: Path = WEIGHTS) -> TinyBackbone:
-    """The frozen backbone in float32. Raises AdaptEditError if the folder has none."""
+    """Load the whole backbone, frozen, in float32. Raises AdaptEditError if a part is missing."""
     config = {k: v for k, v in _config(folder / "transformer").items() if not k.startswith("_")}
     transformer = QwenImageTransformer2DModel(**config)
     transformer.load_state_dict(_tensors(folder / "transformer"))
@@ -277,8 +299,8 @@ def _tensors(folder: Path) -> dict[str, Tensor]:
 
 
 def _positions(h: int, w: int) -> Tensor:
-    """(1, h * w, 32): sines and cosines of the row and of the column at eight half-octaves."""
+    """(1, h * w, 32): sines and cosines of each token's row and column, at eight frequencies."""
     rows, columns = torch.meshgrid((torch.arange(h) + 0.5) / h, (torch.arange(w) + 0.5) / w, indexing="ij")
-    octaves = torch.pi / 2 * 2.0 ** (torch.arange(_POSITION_CHANNELS // 4) / 2)
-    angles = torch.stack([rows, columns], -1).reshape(1, h * w, 2, 1) * octaves
+    frequencies = torch.pi / 2 * 2.0 ** (torch.arange(_POSITION_CHANNELS // 4) / 2)  # half an octave apart
+    angles = torch.stack([rows, columns], -1).reshape(1, h * w, 2, 1) * frequencies
     return torch.cat([angles.sin(), angles.cos()], -1).reshape(1, h * w, _POSITION_CHANNELS)

@@ -1,4 +1,4 @@
-"""`tiny`'s pixel decoder: draws what an 8x8 grid of tokens can only sketch."""
+"""`tiny`'s pixel decoder: it adds the detail that an 8x8 grid of tokens is too coarse for."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 @dataclass(frozen=True)
 class DecoderConfig:
-    """features: channels that the DiT says for each 8x8 block. coarse, middle, fine: those of the layers at
-    1/8, 1/4 and 1/2 of the picture's size."""
+    """features: channels that the DiT gives for each block of 8x8 pixels. coarse, middle, fine: channels of
+    the layers at 1/8, 1/4 and 1/2 of the picture's size."""
 
     features: int = 32
     coarse: int = 128
@@ -21,11 +21,12 @@ class DecoderConfig:
 
 
 class PixelDecoder(nn.Module):
-    """(the DiT's features, source, sketch) -> what to add to the sketch, all in pixels.
+    """From the DiT's features, the source and the sketch, compute what to add to the sketch.
 
-    Convolutions from 1/8 to 1/2 of the picture's size, which see the source and the sketch at each size. The
-    features scale and shift the last layers, so that one set of filters serves every style and material. Its
-    last layer starts at zero (our choice; real backbones decode with a VAE that never sees the source).
+    Convolutions at 1/8, 1/4 and 1/2 of the picture's size. The two larger ones see source and sketch too. The
+    features scale and shift the last layers, so that one set of filters serves every style and material. The
+    last layer starts at zero, so an untrained decoder adds nothing. Real backbones decode with a VAE that
+    never sees the source; this one is our choice, because a token here is only 16 pixels wide.
     """
 
     def __init__(self, config: DecoderConfig) -> None:
@@ -47,17 +48,17 @@ class PixelDecoder(nn.Module):
 
     def forward(self, features: Tensor, source: Tensor, sketch: Tensor) -> Tensor:
         """features (B, F, H/8, W/8), source and sketch (B, 3, H, W) about [0, 1] -> (B, 3, H, W)."""
-        seen = torch.cat([source, sketch], 1) - 0.5
-        coarse = _twice(self.coarse(features))
-        middle = self.middle(torch.cat([coarse, F.pixel_unshuffle(seen, 4).to(coarse.dtype)], 1))
-        scale, shift = _twice(self.modulation(middle)).chunk(2, 1)
-        fine = self.fine(F.pixel_unshuffle(seen, 2)) * (1 + scale) + shift
+        pixels = torch.cat([source, sketch], 1) - 0.5
+        coarse = _upsample(self.coarse(features))
+        middle = self.middle(torch.cat([coarse, F.pixel_unshuffle(pixels, 4).to(coarse.dtype)], 1))
+        scale, shift = _upsample(self.modulation(middle)).chunk(2, 1)
+        fine = self.fine(F.pixel_unshuffle(pixels, 2)) * (1 + scale) + shift
         return F.pixel_shuffle(self.last(fine), 2).float()
 
 
-def _conv(inside: int, outside: int) -> nn.Conv2d:
-    return nn.Conv2d(inside, outside, 3, padding=1)
+def _conv(channels_in: int, channels_out: int) -> nn.Conv2d:
+    return nn.Conv2d(channels_in, channels_out, 3, padding=1)
 
 
-def _twice(x: Tensor) -> Tensor:
+def _upsample(x: Tensor) -> Tensor:
     return F.interpolate(x, scale_factor=2)

@@ -1,4 +1,4 @@
-"""`tiny`'s vision-language encoder, in Qwen2.5-VL's place: picture and text tokens through joint layers."""
+"""`tiny`'s vision-language encoder, in place of Qwen2.5-VL: a transformer over picture and text tokens."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ class EncoderConfig:
     width: int = 192
     layers: int = 4
     heads: int = 3
-    grid: int = 8  # picture tokens a side; a token covers 16x16 pixels
+    grid: int = 8  # picture tokens on each side; a token covers 16x16 pixels
 
 
 class VLEncoder(nn.Module):
-    """(pictures, text states) -> states (B, grid^2 + L, width): picture tokens first, then text tokens."""
+    """Pictures and text states -> states (B, grid^2 + L, width), picture tokens first, then text tokens."""
 
     def __init__(self, config: EncoderConfig) -> None:
         super().__init__()
@@ -39,7 +39,10 @@ class VLEncoder(nn.Module):
         )
 
     def forward(self, pixels: Tensor, text: Tensor, text_mask: Tensor) -> tuple[Tensor, Tensor]:
-        """pixels (B, 3, H, W) in [0, 1], text (B, L, 384), text_mask (B, L) bool -> states, mask (B, M)."""
+        """pixels: (B, 3, H, W) in [0, 1]. text: (B, L, 384). text_mask: (B, L) bool, True = real token.
+
+        Returns states (B, M, width) and their mask (B, M), M = grid^2 + L.
+        """
         picture = self.patches(2 * pixels - 1).flatten(2).transpose(1, 2)
         states = torch.cat([picture, self.text(text)], 1)
         states = states + self.position[:, : states.shape[1]]

@@ -1,8 +1,10 @@
-"""`tiny` draws an object in its own frame: where it lies, how large it is, and a code of what it looks like.
+"""Objects that an edit adds or changes: how the DiT describes them, and the decoder that draws them.
 
-A token says of the object that shall lie there only what is smooth: its centre, its size, a code. Letters,
-stripes, a texture, a sprite's outline stand in a dictionary, which the decoder learns, in the object's frame;
-so they are drawn as sharply at one place as at another (our choice).
+The DiT describes an object by its frame (centre and size) and a code (what it looks like). These are smooth,
+so a token can give them exactly. Sharp things (letters, stripes, a texture, an outline) are learnt by the
+decoder, which draws them relative to the frame. So an object is equally sharp at every place.
+
+This is `tiny`'s own way, not the paper's (LOG.md: "Objects in their own frames").
 """
 
 from __future__ import annotations
@@ -14,25 +16,30 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-FRAME = 3  # what is said of a frame: its centre's offset from the cell, x and y, and its size
-_OFFSET = 0.25  # unit of an offset, in sides of the picture
-_SIZE = 44 / 128  # unit of a size, in sides of the picture; what is said is its logarithm
-_MOST, _FEWEST = 9, 3  # objects of one edit; cells that make one
-_AGREE = 0.07  # cells whose centres lie closer, in sides of the picture, speak of one object
-_REACH = 0.7  # how far from its centre an object is drawn, in its sizes
+# Lengths are fractions of the picture's side, unless another unit is given.
+FRAME_CHANNELS = 3  # the DiT's values for a frame: x and y from the cell's centre, and the size's logarithm
+_OFFSET_UNIT = 0.25  # the distance for which the DiT's value is 1
+_SIZE_UNIT = 44 / 128  # the size for which the DiT's value, a logarithm, is 0: a typical object
+_MAX_OBJECTS = 9  # in one picture
+_MIN_CELLS = 3  # fewer cells that agree are a stray vote, not an object
+_MAX_CENTRE_DISTANCE = 0.07  # cells whose centres are closer than this mean the same object
+_RADIUS = 0.7  # an object is drawn up to this distance from its centre in x and y, in units of its size
 
 
 @dataclass(frozen=True)
 class Objects:
-    """N objects of a batch of pictures. image (N,) int64, which picture; frame (N, 3), centre x and y and
-    longest side, in sides of the picture; code (N, C)."""
+    """N objects in a batch of pictures.
+
+    image: (N,) int64, the index of the object's picture. code: (N, C).
+    frame: (N, 3), centre x, centre y and longest side, as fractions of the picture's side.
+    """
 
     image: Tensor
     frame: Tensor
     code: Tensor
 
-    def joined(self, others: Objects) -> Objects:
-        """Those of both, of the same pictures."""
+    def merge(self, others: Objects) -> Objects:
+        """These objects and the others, which are in the same batch of pictures."""
         both = zip(
             (self.image, self.frame, self.code), (others.image, others.frame, others.code), strict=True
         )
@@ -41,94 +48,112 @@ class Objects:
 
 @dataclass(frozen=True)
 class Votes:
-    """What each of S x S cells says of the object that an edit puts or changes there: there (B, S, S), logits
-    that there is one; frame (B, S, S, 3) as in `Objects`; code (B, S, S, C)."""
+    """The DiT's predictions of objects: each of S x S cells votes for the object that the edit adds or
+    changes there.
 
-    there: Tensor
+    presence: (B, S, S), logits that there is an object. frame: (B, S, S, 3), as in `Objects`.
+    code: (B, S, S, C).
+    """
+
+    presence: Tensor
     frame: Tensor
     code: Tensor
 
     @classmethod
-    def of(cls, said: Tensor) -> Votes:
-        """said (B, 1 + 3 + C, S, S), as a network says it."""
-        there, frame, code = torch.split(said, [1, FRAME, said.shape[1] - 1 - FRAME], 1)
-        return cls(there[:, 0], frames_said(frame), code.movedim(1, -1))
+    def from_channels(cls, channels: Tensor) -> Votes:
+        """channels: (B, 1 + 3 + C, S, S), a network's output."""
+        sizes = [1, FRAME_CHANNELS, channels.shape[1] - 1 - FRAME_CHANNELS]
+        presence, frame, code = torch.split(channels, sizes, 1)
+        return cls(presence[:, 0], decode_frames(frame), code.movedim(1, -1))
 
-    def counted(self) -> Objects:
-        """The objects that enough cells agree on, the best supported first; their frame and code are the
-        cells' mean."""
-        return self._grouped(_agreed(self.there, self.frame))
+    def cluster(self) -> Objects:
+        """The objects on which enough cells agree, in each picture those with most cells first.
 
-    def given(self, frame: Tensor) -> Objects:
-        """The objects at known frames (B, S, S, 3), NaN where there is none; their codes are the cells'
-        mean."""
-        known = frame[..., 0].isfinite()
-        image = known.nonzero()[:, :1]
-        named = torch.cat([image.to(frame.dtype), frame[known]], 1)
-        rows, which = torch.unique(named, dim=0, return_inverse=True)
-        return Objects(rows[:, 0].long(), rows[:, 1:], _mean(self.code[known], which, len(rows)))
+        An object's frame and code are the means over its cells.
+        """
+        clusters = _cluster_cells(self.presence, self.frame)
+        in_cluster = clusters >= 0
+        image = in_cluster.nonzero()[:, 0]
+        keys = image * _MAX_OBJECTS + clusters[in_cluster]
+        keys, index = torch.unique(keys, return_inverse=True)
+        frame, code = (_group_means(x[in_cluster], index, len(keys)) for x in (self.frame, self.code))
+        return Objects(keys // _MAX_OBJECTS, frame, code)
 
-    def _grouped(self, groups: Tensor) -> Objects:
-        """groups (B, S, S): number of a cell's object in its picture, -1 for none."""
-        chosen = groups >= 0
-        image = chosen.nonzero()[:, 0]
-        rows, which = torch.unique(image * _MOST + groups[chosen], return_inverse=True)
-        frame, code = (_mean(values[chosen], which, len(rows)) for values in (self.frame, self.code))
-        return Objects(rows // _MOST, frame, code)
+    def at_frames(self, frame: Tensor) -> Objects:
+        """The objects with these true frames: (B, S, S, 3), NaN in cells without an object.
+
+        An object's code is the mean over its cells.
+        """
+        has_frame = frame[..., 0].isfinite()
+        image = has_frame.nonzero()[:, :1]
+        keys = torch.cat([image.to(frame.dtype), frame[has_frame]], 1)
+        keys, index = torch.unique(keys, dim=0, return_inverse=True)
+        return Objects(keys[:, 0].long(), keys[:, 1:], _group_means(self.code[has_frame], index, len(keys)))
 
 
-def _mean(values: Tensor, groups: Tensor, count: int) -> Tensor:
-    """Rows (K, C), each of one of `count` groups (K,) -> (count, C)."""
+def _group_means(values: Tensor, groups: Tensor, count: int) -> Tensor:
+    """The mean of each group, (count, C).
+
+    values: (K, C). groups: (K,), the group of each row, 0 to count - 1.
+    """
     values = values.float()
     sums = values.new_zeros(count, values.shape[1]).index_add(0, groups, values)
     return sums / groups.bincount(minlength=count)[:, None]
 
 
 @torch.no_grad()
-def _agreed(there: Tensor, frame: Tensor) -> Tensor:
-    """-> (B, S, S): the object that a cell speaks of, 0 to _MOST - 1, or -1."""
-    left = there.flatten(1) > 0
-    flat = frame.flatten(1, 2).float()
-    away = torch.cdist(flat[..., :2], flat[..., :2])
-    groups = torch.full(left.shape, -1, device=left.device)
-    rows = torch.arange(len(left), device=left.device)
-    for number in range(_MOST):
-        agreeing = (away < _AGREE) & left[:, None]
-        support, best = (agreeing.sum(-1) * left).max(-1)
-        found = (support >= _FEWEST)[:, None]
+def _cluster_cells(presence: Tensor, frame: Tensor) -> Tensor:
+    """(B, S, S): the cluster of each cell, 0 to `_MAX_OBJECTS` - 1, or -1 for none.
+
+    Repeatedly, the cell with whose centre most other cells agree makes a cluster of these. Cells that place
+    their centre within half an object's size of it are used up too, so that they do not make a second one.
+    """
+    free = presence.flatten(1) > 0
+    frames = frame.flatten(1, 2).float()
+    distance = torch.cdist(frames[..., :2], frames[..., :2])
+    clusters = torch.full(free.shape, -1, device=free.device)
+    rows = torch.arange(len(free), device=free.device)
+    for number in range(_MAX_OBJECTS):
+        agrees = (distance < _MAX_CENTRE_DISTANCE) & free[:, None]
+        count, best = (agrees.sum(-1) * free).max(-1)
+        found = (count >= _MIN_CELLS)[:, None]
         if not found.any():
             break
-        groups[agreeing[rows, best] & found] = number
-        left &= ~((away[rows, best] < flat[rows, best, 2:] / 2) & found) & found
-    return groups.view_as(there)
+        clusters[agrees[rows, best] & found] = number
+        free &= ~((distance[rows, best] < frames[rows, best, 2:] / 2) & found) & found
+    return clusters.view_as(presence)
 
 
-def frames_said(said: Tensor) -> Tensor:
-    """(B, 3, S, S) as a network says it -> (B, S, S, 3) as in `Objects`."""
-    centre = _cells(said.shape[-1]).to(said.device) + _OFFSET * said[:, :2]
-    return torch.cat([centre, _SIZE * said[:, 2:].exp()], 1).movedim(1, -1)
+def decode_frames(channels: Tensor) -> Tensor:
+    """(B, 3, S, S), a network's output -> frames (B, S, S, 3) as in `Objects`."""
+    centre = _cell_centres(channels.shape[-1]).to(channels.device) + _OFFSET_UNIT * channels[:, :2]
+    return torch.cat([centre, _SIZE_UNIT * channels[:, 2:].exp()], 1).movedim(1, -1)
 
 
-def frame_loss(said: Tensor, known: Tensor) -> Tensor:
-    """Mean absolute error of (B, S, S, 3) frames, where they are not NaN; in units of 32 pixels of 128, and
-    of e-fold sizes."""
-    where = known[..., 0].isfinite()
-    said, known = said[where], known[where]
-    centre = (said[:, :2] - known[:, :2]) / _OFFSET
-    size = (said[:, 2:] / known[:, 2:]).log()
-    return torch.cat([centre, size], 1).abs().sum() / max(1, FRAME * len(known))
+def frame_loss(predicted: Tensor, true: Tensor) -> Tensor:
+    """Mean absolute error of frames (B, S, S, 3), over the cells where `true` is not NaN.
+
+    Centres are compared in units of a quarter of the picture's side, sizes by their logarithms.
+    """
+    has_frame = true[..., 0].isfinite()
+    predicted, true = predicted[has_frame], true[has_frame]
+    centre = (predicted[:, :2] - true[:, :2]) / _OFFSET_UNIT
+    size = (predicted[:, 2:] / true[:, 2:]).log()
+    return torch.cat([centre, size], 1).abs().sum() / max(1, FRAME_CHANNELS * len(true))
 
 
-def _cells(side: int) -> Tensor:
-    """Centres x, y of side x side cells in sides of the picture, (2, side, side)."""
+def _cell_centres(side: int) -> Tensor:
+    """(2, side, side): x and y of the centres of side x side cells, as fractions of the picture's side."""
     centres = (torch.arange(side) + 0.5) / side
     return torch.stack([centres.expand(side, side), centres[:, None].expand(side, side)])
 
 
 @dataclass(frozen=True)
 class ObjectConfig:
-    """code: channels that the DiT says of an object. planes, frequencies: what the dictionary holds of one,
-    in waves across it. hidden: width of the dictionary. mixed: of what makes colours of the planes."""
+    """code: length of an object's code. planes: number of feature planes that a code gives.
+    frequencies: cosines along x, and along y, of which a plane is made. hidden: width of the layers that
+    turn a code into planes. mixed: width of the layer that turns planes into colours.
+    """
 
     code: int = 48
     planes: int = 8
@@ -138,10 +163,14 @@ class ObjectConfig:
 
 
 class ObjectDecoder(nn.Module):
-    """Looks each object's code up, as planes of waves in its frame, and makes of them, of the source and of
-    the sketch its colours and its coverage. Draws nothing until it is trained."""
+    """Draw objects onto a sketch.
 
-    falling: Tensor  # (K, K)
+    A code becomes coefficients of cosines, a sum of which is a feature plane in the object's frame. The
+    planes, together with source and sketch, become colour and coverage of each pixel. Before training it
+    draws nothing.
+    """
+
+    decay: Tensor  # (K, K), for K frequencies: high ones start small
 
     def __init__(self, config: ObjectConfig) -> None:
         super().__init__()
@@ -158,39 +187,45 @@ class ObjectDecoder(nn.Module):
         nn.init.zeros_(self.last.weight)
         nn.init.zeros_(self.last.bias)
         order = torch.arange(config.frequencies)
-        self.register_buffer("falling", 1 / (1 + order[:, None] + order), persistent=False)
+        self.register_buffer("decay", 1 / (1 + order[:, None] + order), persistent=False)
 
     def forward(
         self, objects: Objects, source: Tensor, sketch: Tensor, matte: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """source, sketch (B, 3, H, W) about [0, 1], matte (B, 1, H, W) -> the sketch with
-        the objects on it, and how much of it they cover, (B, 1, H, W)."""
+        """source, sketch: (B, 3, H, W), about [0, 1]. matte: (B, 1, H, W), 1 where the source is removed.
+
+        Returns the sketch with the objects drawn onto it, (B, 3, H, W), and their coverage, (B, 1, H, W):
+        0 where nothing is drawn, 1 where the sketch is hidden.
+        """
         if not len(objects.image):
             return sketch, torch.zeros_like(matte)
         height, width = sketch.shape[-2:]
-        across, inside_x = self._waves(objects.frame[:, 0], objects.frame[:, 2], width)
-        down, inside_y = self._waves(objects.frame[:, 1], objects.frame[:, 2], height)
+        waves_x, inside_x = self._waves(objects.frame[:, 0], objects.frame[:, 2], width)
+        waves_y, inside_y = self._waves(objects.frame[:, 1], objects.frame[:, 2], height)
         k = self.config.frequencies
-        coefficients = self.layers(objects.code).unflatten(1, (-1, k, k)) * self.falling
-        planes = torch.einsum("nyk,npkl,nxl->npyx", down, coefficients, across)
-        seen = torch.cat([source - 0.5, sketch - 0.5, matte], 1)[objects.image]
+        coefficients = self.layers(objects.code).unflatten(1, (-1, k, k)) * self.decay
+        planes = torch.einsum("nyk,npkl,nxl->npyx", waves_y, coefficients, waves_x)
+        context = torch.cat([source - 0.5, sketch - 0.5, matte], 1)[objects.image]
         scale, shift = self.modulation(objects.code)[..., None].chunk(2, 1)
         mixed = torch.baddbmm(
             self.mix.bias[:, None] + shift,
             self.mix.weight * (1 + scale),
-            torch.cat([planes, seen.to(planes.dtype)], 1).flatten(2),
+            torch.cat([planes, context.to(planes.dtype)], 1).flatten(2),
         )
         drawn = self.last.weight @ F.gelu(mixed) + self.last.bias[:, None]
         inside = inside_y[:, None, :, None] * inside_x[:, None, None, :]
         drawn = drawn.view(-1, 4, height, width).float() * inside
         layers = drawn.new_zeros(len(sketch), 4, height, width).index_add(0, objects.image, drawn)
-        colour, covered = layers[:, :3], layers[:, 3:]
-        return sketch + colour - (sketch - 0.5) * covered, covered
+        colour, coverage = layers[:, :3], layers[:, 3:]
+        return sketch + colour - (sketch - 0.5) * coverage, coverage
 
     def _waves(self, centre: Tensor, size: Tensor, pixels: int) -> tuple[Tensor, Tensor]:
-        """Cosines (N, pixels, K) across N objects, and where they lie within reach, (N, pixels)."""
+        """Cosines along one axis of the picture, (N, pixels, K), and 1 where the object lies, (N, pixels).
+
+        centre, size: (N,), those of N objects on this axis.
+        """
         places = (torch.arange(pixels, device=centre.device) + 0.5) / pixels
-        along = (places - centre[:, None]) / size[:, None]
+        position = (places - centre[:, None]) / size[:, None]
         order = torch.arange(self.config.frequencies, device=centre.device)
-        waves = (math.pi * order * (along[..., None] + _REACH) / (2 * _REACH)).cos()
-        return waves, (along.abs() < _REACH).float()
+        waves = (math.pi * order * (position[..., None] + _RADIUS) / (2 * _RADIUS)).cos()
+        return waves, (position.abs() < _RADIUS).float()

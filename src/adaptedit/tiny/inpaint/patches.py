@@ -1,9 +1,19 @@
-"""Where something is taken away, the ground's detail is borrowed from elsewhere in the picture.
+"""Fill the hole that a removed object leaves with patches from elsewhere in the same picture.
 
-A token can say the colour of the ground behind an object, not its planks, tiles or grain. They go on beside
-it: among all shifts of the picture there are some whose copies fit the surroundings of a hole, and inside,
-coarsely, what was drawn there; each pixel takes those that fit best around it, and their differences from
-pixel to pixel are joined to what lies around the hole (our choice; after exemplar-based inpainting).
+The DiT's tokens can say which colour the ground behind an object has. They cannot describe planks, tiles or
+grain. But the same detail is often visible next to the hole. So, for each hole:
+
+1. Find a few shifts (rows, columns). A shift is good if the picture, moved by it, matches the surroundings of
+   the hole, and inside the hole roughly matches what the decoder drew there.
+2. At each pixel of the hole, take the shifts that match best around that pixel.
+3. Paste their gradients, not their values, so that no seam shows (see poisson.py).
+
+This is exemplar-based inpainting. Nothing is trained. LOG.md has the measurements, under "Ground from several
+places" and "Ground joined by its differences".
+
+In all functions here colours are about [0, 1] and masks are 0 or 1. `source` is the picture before the edit
+and `drawn` is what the decoder drew, both (1, 3, H, W) unless another shape is given. `patches` (K, 3, H, W)
+are K copies of the source, each moved by one shift. `valid` (K, 1, H, W) is 1 where such a copy shows ground.
 """
 
 from __future__ import annotations
@@ -17,234 +27,327 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from adaptedit.tiny.inpaint.poisson import joined
+from adaptedit.tiny.inpaint.poisson import solve_screened_poisson
 
-_TAKEN = 0.3  # of a pixel, from which on it is part of a hole
-_EDGE, _RING = 2, 10  # pixels around a hole: drawn anew with it; compared
-_LEAST, _MOST = 100, 0.5  # pixels of a hole that can show detail; of a picture, that are no other background
-_FARTHEST = 96  # pixels, of a shift
-_SHIFTS, _APART = 8, 5  # shifts that a hole chooses among; pixels between them, odd
-_SEEN, _COMPARED = 0.4, 0.4  # of a hole, that a shift must have something for; of hole and surroundings
-_INSIDE = 0.25  # weight of the inside beside the surroundings
-_WHOLE = 0.3  # weight of a shift's error everywhere beside that around a pixel
-_EVEN = 1e-3  # difference of errors up to which copies are mixed
-_FINE, _DRAWN, _KEEN = 3.0, 1.0, 0.7  # standard deviations of blurs, in pixels
-_COARSE, _NEAR, _TONE = 4.0, 6.0, 12.0  # of wide ones
-_ALIKE = 0.15  # differences that are of tone or of detail; larger ones are of other things
-_COLOURS = 12  # of what was drawn in a hole; only what has one of them is ground
-_THIN, _SPREAD = 2, 4  # pixels: up to twice the first, what has none is detail; else so is all near it
-_SAME = 0.1  # differences of source and drawing, up to which another thing was left as it was
-_FITS, _OWN = 0.002, 0.7  # mean square error up to which a copy is believed; of the ground's variance, more
-_CELL = 4  # pixels, of what wide blurs work on
-_NONE = 1e-3  # weight that is as good as none
+# -- holes ---------------------------------------------------------------------------------------------
+
+# A pixel belongs to a hole if its matte is above this.
+_MIN_MATTE = 0.3
+# A pixel counts as covered by a new object if its coverage, positive or negative, is at least this.
+_MIN_COVERAGE = 0.05
+# Pixels by which a hole is widened, because the old object's edge is soft.
+_HOLE_MARGIN = 2
+# Pixels. Width of the band around a hole in which patches are compared with the source.
+_SURROUNDINGS_WIDTH = 10
+# Pixels. A smaller hole cannot show detail.
+_MIN_HOLE_PIXELS = 100
+# Share of the picture. A larger hole is a new background, not a removed object.
+_MAX_HOLE_SHARE = 0.5
+
+# -- shifts --------------------------------------------------------------------------------------------
+
+# Pixels, in rows and in columns.
+_MAX_SHIFT = 96
+# At most so many shifts for one hole.
+_MAX_CANDIDATES = 8
+# Pixels, odd. A candidate is the best shift in a square with this side, so candidates are not all alike.
+_CANDIDATE_WINDOW = 5
+# Share of the hole for which a shift must have ground.
+_MIN_HOLE_OVERLAP = 0.4
+# The same for hole and surroundings together, by their weights.
+_MIN_TOTAL_OVERLAP = 0.4
+# Weight of the error inside the hole; the error in the surroundings has weight 1. Inside, we only know what
+# was drawn, which has no detail.
+_INSIDE_WEIGHT = 0.25
+# Weight of a shift's mean error over the whole hole; its error near the pixel has weight 1.
+_MEAN_ERROR_WEIGHT = 0.3
+# Mean square error. Patches whose errors differ by less than this are mixed rather than one chosen.
+_MIXING_TEMPERATURE = 1e-3
+# Mean square error up to which a patch is always accepted.
+_MAX_ERROR = 0.002
+# Share of the ground's own variance that is accepted in addition: rough ground never matches exactly.
+_MAX_ERROR_OF_VARIANCE = 0.7
+
+# -- what is ground ------------------------------------------------------------------------------------
+
+# Largest difference, in any colour channel, that tone or detail can explain. More means another object.
+_MAX_GROUND_DIFFERENCE = 0.15
+# About so many of the colours drawn in the hole stand for the ground.
+_NUM_GROUND_COLOURS = 12
+# Pixels. What is at most twice as thick (a joint, grain) is detail of the ground, not another object.
+_DETAIL_RADIUS = 2
+# Pixels. Within this distance of another object even thin things of other colours belong to it.
+_OBJECT_GROWTH = 4
+# Largest difference between source and drawing, in any colour channel, that counts as no change.
+_MAX_UNCHANGED_DIFFERENCE = 0.1
+
+# -- blurs: standard deviations in pixels --------------------------------------------------------------
+
+_SOURCE_BLUR = 0.7  # before colours of single pixels are compared: removes noise
+_DRAWN_BLUR = 1.0  # of the drawing, where no patch matches: softens outlines that were drawn by mistake
+_DETAIL_BLUR = 3.0  # what this blur removes is the ground's detail
+_COARSE_BLUR = 4.0  # of drawing and source, when they are compared inside the hole
+_ERROR_BLUR = 6.0  # how far from a pixel errors still count for it
+_TONE_BLUR = 12.0  # how far from a pixel its tone and its variance are measured
+
+# Pixels. Wide blurs work on cells of this side, which is faster.
+_CELL = 4
+# A sum of weights this small is treated as zero.
+_TINY_WEIGHT = 1e-3
 
 
-def borrow(source: Tensor, drawn: Tensor, matte: Tensor, covered: Tensor) -> Tensor:
-    """source, drawn (B, 3, H, W) about [0, 1]; matte, covered (B, 1, H, W), how much of the source is taken
-    away, and how much of that objects cover -> drawn, each of its holes filled with the differences that the
-    best shifts have there, joined to its surroundings. Where no shift fits, those of the softened drawing."""
-    taken, bare = (matte > _TAKEN).float(), (covered.abs() < 0.05).float()
+def fill_holes(source: Tensor, drawn: Tensor, matte: Tensor, coverage: Tensor) -> Tensor:
+    """Return `drawn` with each hole filled from the source.
+
+    source, drawn: (B, 3, H, W). matte: (B, 1, H, W), 1 where the source is removed, 0 where it stays.
+    coverage: (B, 1, H, W), 1 where a new object covers the ground, 0 where the ground is bare.
+
+    Pixels outside the holes and under new objects stay as they were drawn. Where no patch matches, the
+    drawing is softened and its tone is matched to the surroundings.
+    """
+    removed, bare = (matte > _MIN_MATTE).float(), (coverage.abs() < _MIN_COVERAGE).float()
     filled = drawn.clone()
-    for i in (taken * bare).flatten(1).any(1).nonzero()[:, 0].tolist():
+    for i in (removed * bare).flatten(1).any(1).nonzero()[:, 0].tolist():
         one = slice(i, i + 1)
-        holes = _wider(taken[one], _EDGE)
-        for hole in _parts(holes):
+        holes = _dilate(removed[one], _HOLE_MARGIN)
+        for hole in _split_components(holes):
             inside = hole * bare[one]
-            if inside.sum() >= _LEAST and hole.mean() <= _MOST:
-                fill, share = _filling(source[one].float(), drawn[one].float(), hole, inside, 1 - holes)
-                filled[one] = filled[one] + share * bare[one] * (fill - filled[one])
+            if inside.sum() >= _MIN_HOLE_PIXELS and hole.mean() <= _MAX_HOLE_SHARE:
+                fill, weight = _fill_hole(source[one].float(), drawn[one].float(), hole, inside, 1 - holes)
+                filled[one] = filled[one] + weight * bare[one] * (fill - filled[one])
     return filled
 
 
-def _parts(holes: Tensor) -> list[Tensor]:
-    """(1, 1, H, W) of 0 and 1 -> its connected parts."""
-    count, numbers = cv2.connectedComponents(holes[0, 0].byte().cpu().numpy(), connectivity=4)
-    return [(torch.from_numpy(numbers) == number).to(holes)[None, None] for number in range(1, count)]
+def _split_components(mask: Tensor) -> list[Tensor]:
+    """(1, 1, H, W) -> its connected parts, each a mask of the same shape."""
+    count, labels = cv2.connectedComponents(mask[0, 0].byte().cpu().numpy(), connectivity=4)
+    return [(torch.from_numpy(labels) == label).to(mask)[None, None] for label in range(1, count)]
 
 
 @torch.no_grad()
-def _filling(
-    source: Tensor, drawn: Tensor, hole: Tensor, inside: Tensor, known: Tensor
+def _fill_hole(
+    source: Tensor, drawn: Tensor, hole: Tensor, inside: Tensor, outside: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """One picture (1, 3, H, W) and one hole; inside: where nothing covers it; known: where no hole is, each
-    (1, 1, H, W) -> the filling, and how much of a pixel it shall be."""
-    other = _other(source, drawn, inside)
-    known = known * (1 - other)
-    ring = _wider(hole, _RING) * known
-    shifts = _shifts(source, drawn, ring, inside, known)
+    """Fill one hole of one picture.
+
+    Masks (1, 1, H, W): hole; inside, the part of it that no new object covers; outside, the pixels that are
+    in no hole at all. Returns the filling (1, 3, H, W) and its weight (1, 1, H, W) in [0, 1].
+    """
+    objects = _find_other_objects(source, drawn, inside)
+    ground = outside * (1 - objects)
+    surroundings = _dilate(hole, _SURROUNDINGS_WIDTH) * ground
+    shifts = _find_shifts(source, drawn, surroundings, inside, ground)
     if not shifts:
         return drawn, torch.zeros_like(hole)
-    moved = _moved(torch.cat([source, known], 1), shifts)
-    rows, columns = _extent(hole + ring)
+    shifted = _apply_shifts(torch.cat([source, ground], 1), shifts)
+    rows, columns = _bounding_box(hole + surroundings)
 
-    def near(x: Tensor) -> Tensor:
+    def crop(x: Tensor) -> Tensor:
         return x[..., rows, columns]
 
-    fill, share = torch.zeros_like(source), torch.zeros_like(hole)
-    fill[..., rows, columns], share[..., rows, columns] = _of_copies(
-        near(moved), near(source), near(drawn), near(hole), near(inside), near(ring), near(other)
+    patches, valid = crop(shifted[:, :-1]), crop(shifted[:, -1:])
+    fill, weight = torch.zeros_like(source), torch.zeros_like(hole)
+    fill[..., rows, columns], weight[..., rows, columns] = _blend_patches(
+        patches, valid, *(crop(x) for x in (source, drawn, hole, inside, surroundings, objects))
     )
-    return fill, share
+    return fill, weight
 
 
-def _of_copies(
-    moved: Tensor, source: Tensor, drawn: Tensor, hole: Tensor, inside: Tensor, ring: Tensor, other: Tensor
+def _blend_patches(
+    patches: Tensor,
+    valid: Tensor,
+    source: Tensor,
+    drawn: Tensor,
+    hole: Tensor,
+    inside: Tensor,
+    surroundings: Tensor,
+    objects: Tensor,
 ) -> tuple[Tensor, Tensor]:
-    """The same of a hole's extent; moved (K, 4, H, W): the source a shift away, and where that is ground."""
-    copies, seen = moved[:, :-1], moved[:, -1:]
-    off = source - copies
-    alike = ring * seen * (off.abs().amax(1, keepdim=True) < _ALIKE)
-    copies = copies + _mean(off, alike, _smooth, _TONE)
-    cost = _cost(source, drawn, ring, inside, copies, seen)
-    detail = (source - _mean(source, ring, _blur, _FINE)).square().mean(1, keepdim=True)
-    good = cost.amin(0, keepdim=True) < _FITS + _OWN * _mean(detail, ring, _smooth, _TONE)
-    share = (-cost / _EVEN).softmax(0)
-    soft = _blur(drawn, _DRAWN)
-    start = torch.where(good, (share * copies).sum(0, keepdim=True), soft)
-    free = hole * _wider(inside, _EDGE) * (1 - _kept(source, drawn, other))
-    down, across = (_differences(copies, share * seen * good, soft, dim) for dim in (2, 3))
-    return joined(torch.where(free > 0, start, source), free, ring, down, across), _blur(free, 0.5)
+    """Choose among the patches at each pixel and paste their gradients. Returns as `_fill_hole` does."""
+    difference = source - patches
+    is_ground = difference.abs().amax(1, keepdim=True) < _MAX_GROUND_DIFFERENCE
+    comparable = surroundings * valid * is_ground
+    patches = patches + _weighted_mean(difference, comparable, _wide_blur, _TONE_BLUR)
+    errors = _patch_errors(source, drawn, surroundings, inside, patches, valid)
+    detail = source - _weighted_mean(source, surroundings, _blur, _DETAIL_BLUR)
+    variance = detail.square().mean(1, keepdim=True)
+    variance = _weighted_mean(variance, surroundings, _wide_blur, _TONE_BLUR)
+    accepted = errors.amin(0, keepdim=True) < _MAX_ERROR + _MAX_ERROR_OF_VARIANCE * variance
+    share = (-errors / _MIXING_TEMPERATURE).softmax(0)
+    softened = _blur(drawn, _DRAWN_BLUR)
+    init = torch.where(accepted, (share * patches).sum(0, keepdim=True), softened)
+    unknown = hole * _dilate(inside, _HOLE_MARGIN) * (1 - _find_unchanged(source, drawn, objects))
+    weights = share * valid * accepted
+    grad_y, grad_x = (_mean_gradient(patches, weights, softened, dim) for dim in (2, 3))
+    init = torch.where(unknown > 0, init, source)
+    return solve_screened_poisson(init, unknown, surroundings, grad_y, grad_x), _blur(unknown, 0.5)
 
 
-def _extent(mask: Tensor) -> tuple[slice, slice]:
-    """Rows and columns that have all of a mask (1, 1, H, W), from and to multiples of `_CELL`."""
+def _bounding_box(mask: Tensor) -> tuple[slice, slice]:
+    """The rows and columns that contain a mask (1, 1, H, W), rounded outwards to multiples of `_CELL`."""
     places = mask[0, 0].nonzero()
     low, high = places.amin(0) // _CELL * _CELL, places.amax(0) // _CELL * _CELL + _CELL
     return slice(int(low[0]), int(high[0])), slice(int(low[1]), int(high[1]))
 
 
-def _cost(
-    source: Tensor, drawn: Tensor, ring: Tensor, inside: Tensor, copies: Tensor, seen: Tensor
+def _patch_errors(
+    source: Tensor, drawn: Tensor, surroundings: Tensor, inside: Tensor, patches: Tensor, valid: Tensor
 ) -> Tensor:
-    """(K, 1, H, W): mean square error of each of K copies around each pixel; more where it has nothing."""
-    outer = (source - copies).square().mean(1, keepdim=True).clamp(max=1.5 * _ALIKE**2)
-    inner = (_smooth(drawn, _COARSE) - _smooth(copies, _COARSE)).square().mean(1, keepdim=True)
-    weight = (ring + _INSIDE * inside) * seen
-    error = (ring * outer + _INSIDE * inside * inner) * seen
-    whole = error.sum((1, 2, 3), keepdim=True) / weight.sum((1, 2, 3), keepdim=True).clamp(min=1)
-    around = _smooth(error, _NEAR) / (_smooth(weight, _NEAR) + _NONE)
-    return around + _WHOLE * whole + (1 - seen)
+    """(K, 1, H, W): how badly each patch matches around each pixel, a mean square error. 1 is added where
+    the patch shows no ground."""
+    outer = (source - patches).square().mean(1, keepdim=True).clamp(max=1.5 * _MAX_GROUND_DIFFERENCE**2)
+    coarse_difference = _wide_blur(drawn, _COARSE_BLUR) - _wide_blur(patches, _COARSE_BLUR)
+    inner = coarse_difference.square().mean(1, keepdim=True)
+    weight = (surroundings + _INSIDE_WEIGHT * inside) * valid
+    error = (surroundings * outer + _INSIDE_WEIGHT * inside * inner) * valid
+    mean = error.sum((1, 2, 3), keepdim=True) / weight.sum((1, 2, 3), keepdim=True).clamp(min=1)
+    near = _wide_blur(error, _ERROR_BLUR) / (_wide_blur(weight, _ERROR_BLUR) + _TINY_WEIGHT)
+    return near + _MEAN_ERROR_WEIGHT * mean + (1 - valid)
 
 
-def _differences(copies: Tensor, share: Tensor, otherwise: Tensor, dim: int) -> Tensor:
-    """What the next pixel is more than this, by the mean of copies that have both; else by `otherwise`."""
-    count = copies.shape[dim] - 1
-    one, following = share.narrow(dim, 0, count), share.narrow(dim, 1, count)
-    both = (one + following) * (one > 0) * (following > 0)
-    total = both.sum(0, keepdim=True)
-    mean = (torch.diff(copies, dim=dim) * both).sum(0, keepdim=True) / total.clamp(min=_NONE)
-    return torch.where(total > _NONE, mean, torch.diff(otherwise, dim=dim))
+def _mean_gradient(patches: Tensor, weights: Tensor, fallback: Tensor, dim: int) -> Tensor:
+    """Each pixel's difference from the one before it along `dim`, averaged over the patches.
+
+    weights: (K, 1, H, W). Only patches with a weight at both pixels count. Where there is none, the gradient
+    is that of `fallback` (1, 3, H, W).
+    """
+    count = patches.shape[dim] - 1
+    first, second = weights.narrow(dim, 0, count), weights.narrow(dim, 1, count)
+    pair = (first + second) * (first > 0) * (second > 0)
+    total = pair.sum(0, keepdim=True)
+    mean = (torch.diff(patches, dim=dim) * pair).sum(0, keepdim=True) / total.clamp(min=_TINY_WEIGHT)
+    return torch.where(total > _TINY_WEIGHT, mean, torch.diff(fallback, dim=dim))
 
 
-def _other(source: Tensor, drawn: Tensor, inside: Tensor) -> Tensor:
-    """(1, 1, H, W): where the source has other things than ground, by their colour. What is thin, as joints
-    and grain are, is ground all the same."""
-    colours = _smooth(drawn, _COARSE)[0, :, inside[0, 0] > 0]
-    colours = colours[:, :: max(1, colours.shape[1] // _COLOURS)]
-    pixels = _blur(source, _KEEN)[0]
-    away = (pixels - colours.T[..., None, None]).abs().amax(1, keepdim=True)
-    unlike = (away >= _ALIKE).all(0, keepdim=True).to(inside)
-    other = _narrower(unlike, _THIN)
-    for _ in range(_SPREAD):
-        other = _wider(other, 1) * unlike
-    return _wider(other, 1)
+def _find_other_objects(source: Tensor, drawn: Tensor, inside: Tensor) -> Tensor:
+    """(1, 1, H, W): 1 where the source shows something else than ground.
+
+    The colours that were drawn inside the hole are the ground's. Thin things of other colours, such as joints
+    and grain, are ground as well.
+    """
+    colours = _wide_blur(drawn, _COARSE_BLUR)[0, :, inside[0, 0] > 0]
+    colours = colours[:, :: max(1, colours.shape[1] // _NUM_GROUND_COLOURS)]
+    pixels = _blur(source, _SOURCE_BLUR)[0]
+    distance = (pixels - colours.T[..., None, None]).abs().amax(1, keepdim=True)
+    not_ground = (distance >= _MAX_GROUND_DIFFERENCE).all(0, keepdim=True).to(inside)
+    objects = _erode(not_ground, _DETAIL_RADIUS)
+    for _ in range(_OBJECT_GROWTH):
+        objects = _dilate(objects, 1) * not_ground
+    return _dilate(objects, 1)
 
 
-def _kept(source: Tensor, drawn: Tensor, other: Tensor) -> Tensor:
-    """(1, 1, H, W): where the drawing leaves another thing as it was."""
-    same = (drawn - source).abs().amax(1, keepdim=True) < _SAME
-    return _wider(_narrower(other * same, _THIN), _THIN)
+def _find_unchanged(source: Tensor, drawn: Tensor, objects: Tensor) -> Tensor:
+    """(1, 1, H, W): 1 where the drawing shows another object just as the source does."""
+    same = (drawn - source).abs().amax(1, keepdim=True) < _MAX_UNCHANGED_DIFFERENCE
+    return _dilate(_erode(objects * same, _DETAIL_RADIUS), _DETAIL_RADIUS)
 
 
-def _shifts(
-    source: Tensor, drawn: Tensor, ring: Tensor, inside: Tensor, known: Tensor
+def _find_shifts(
+    source: Tensor, drawn: Tensor, surroundings: Tensor, inside: Tensor, ground: Tensor
 ) -> list[tuple[int, int]]:
-    """The best shifts of a picture (1, 3, H, W), in rows and columns, at most _SHIFTS, from the mean square
-    error of all: in the ring, and of what was drawn inside, coarsely."""
-    size = source.shape[-1] + _FARTHEST
+    """At most `_MAX_CANDIDATES` shifts (rows, columns), the best first.
+
+    The errors of all shifts come from Fourier transforms: sum w(x) (a(x) - b(x + d))^2 is a sum of three
+    correlations. In the surroundings a and b are the source. Inside the hole a is the drawing and b is the
+    source, both blurred.
+    """
+    size = source.shape[-1] + _MAX_SHIFT
 
     def spectrum(x: Tensor) -> Tensor:
         transformed: Tensor = torch.fft.rfft2(x, s=(size, size))
         return transformed
 
-    def summed(spectra: Tensor) -> Tensor:
-        """Products conj(a) b, (K, C, ...) -> at each shift d the sums over x and C of a(x) b(x + d)."""
+    def correlations(spectra: Tensor) -> Tensor:
+        """Products conj(a) b, (K, C, ...) -> for each shift d the sum over x and C of a(x) b(x + d)."""
         sums: Tensor = torch.fft.irfft2(spectra.sum(1), s=(size, size))
         return sums
 
-    weight = torch.cat([ring, _INSIDE * inside])
-    here = torch.cat([source, _smooth(drawn, _COARSE)])
-    there = torch.cat([source, _smooth(source, _COARSE)])
-    of_hole = [weight, (weight * here.square()).sum(1, True), weight * here]
-    of_known = [known.expand_as(weight), (known * there.square()).sum(1, True), known * there]
-    weights, own, colours = torch.split(spectrum(torch.cat(of_hole, 1)).conj(), [1, 1, 3], 1)
-    usable, theirs, others = torch.split(spectrum(torch.cat(of_known, 1)), [1, 1, 3], 1)
+    # Row 0 of each tensor is for the surroundings, row 1 for the inside of the hole.
+    weight = torch.cat([surroundings, _INSIDE_WEIGHT * inside])
+    here = torch.cat([source, _wide_blur(drawn, _COARSE_BLUR)])
+    there = torch.cat([source, _wide_blur(source, _COARSE_BLUR)])
+    at_hole = [weight, (weight * here.square()).sum(1, True), weight * here]
+    at_ground = [ground.expand_as(weight), (ground * there.square()).sum(1, True), ground * there]
+    weights, squares_here, colours_here = torch.split(spectrum(torch.cat(at_hole, 1)).conj(), [1, 1, 3], 1)
+    usable, squares_there, colours_there = torch.split(spectrum(torch.cat(at_ground, 1)), [1, 1, 3], 1)
     overlap = weights * usable
-    squares = own * usable + weights * theirs - 2 * (colours * others).sum(1, True)
-    seen, count, error = summed(torch.cat([overlap[1:], overlap.sum(0, True), squares.sum(0, True)]))
-    full = ring.sum() + _INSIDE * inside.sum()
-    possible = (seen > _SEEN * _INSIDE * inside.sum()) & (count > _COMPARED * full)
-    error = error / (source.shape[1] * count.clamp(min=1))
+    products = (colours_here * colours_there).sum(1, True)
+    squares = squares_here * usable + weights * squares_there - 2 * products
+    inside_overlap, total_overlap, error = correlations(
+        torch.cat([overlap[1:], overlap.sum(0, True), squares.sum(0, True)])
+    )
+    full_overlap = surroundings.sum() + _INSIDE_WEIGHT * inside.sum()
+    possible = (inside_overlap > _MIN_HOLE_OVERLAP * _INSIDE_WEIGHT * inside.sum()) & (
+        total_overlap > _MIN_TOTAL_OVERLAP * full_overlap
+    )
+    error = error / (source.shape[1] * total_overlap.clamp(min=1))
     error = torch.where(possible, error, torch.inf)
-    error[_FARTHEST : size - _FARTHEST] = torch.inf  # these would wrap around
-    error[:, _FARTHEST : size - _FARTHEST] = torch.inf
-    lowest = -_wider(-error[None, None], _APART // 2)[0, 0]
-    least, where = torch.where(error == lowest, error, torch.inf).flatten().topk(_SHIFTS, largest=False)
-    found = where[least.isfinite()].tolist()
+    error[_MAX_SHIFT : size - _MAX_SHIFT] = torch.inf  # these shifts would wrap around the edge
+    error[:, _MAX_SHIFT : size - _MAX_SHIFT] = torch.inf
+    window_minimum = -_dilate(-error[None, None], _CANDIDATE_WINDOW // 2)[0, 0]
+    is_minimum = error == window_minimum
+    lowest, places = torch.where(is_minimum, error, torch.inf).flatten().topk(_MAX_CANDIDATES, largest=False)
+    found = places[lowest.isfinite()].tolist()
     return [(_signed(place // size, size), _signed(place % size, size)) for place in found]
 
 
 def _signed(shift: int, size: int) -> int:
+    """A Fourier transform's index as a shift: the upper half of the indices are negative shifts."""
     return shift - size if shift > size // 2 else shift
 
 
-def _moved(picture: Tensor, shifts: list[tuple[int, int]]) -> Tensor:
-    """(1, C, H, W) -> (len(shifts), C, H, W): at a place what lies a shift away, 0 beyond the edge."""
+def _apply_shifts(picture: Tensor, shifts: list[tuple[int, int]]) -> Tensor:
+    """(1, C, H, W) -> (K, C, H, W): pixel x of copy k is the picture's pixel x + shift k; 0 outside."""
     height, width = picture.shape[-2:]
-    wide = F.pad(picture[0], [_FARTHEST] * 4)
-    return torch.stack([wide[:, _FARTHEST + y :, _FARTHEST + x :][:, :height, :width] for y, x in shifts])
+    padded = F.pad(picture[0], [_MAX_SHIFT] * 4)
+    return torch.stack([padded[:, _MAX_SHIFT + y :, _MAX_SHIFT + x :][:, :height, :width] for y, x in shifts])
 
 
-def _wider(mask: Tensor, pixels: int) -> Tensor:
+def _dilate(x: Tensor, pixels: int) -> Tensor:
+    """(1, 1, H, W): the maximum in a square around each pixel. It widens a mask by `pixels`."""
     side = 2 * pixels + 1
-    wide = cv2.dilate(mask[0, 0].cpu().numpy(), np.ones((side, side), np.uint8))
-    return torch.from_numpy(wide).to(mask)[None, None]
+    dilated = cv2.dilate(x[0, 0].cpu().numpy(), np.ones((side, side), np.uint8))
+    return torch.from_numpy(dilated).to(x)[None, None]
 
 
-def _narrower(mask: Tensor, pixels: int) -> Tensor:
-    return 1 - _wider(1 - mask, pixels)
+def _erode(mask: Tensor, pixels: int) -> Tensor:
+    """(1, 1, H, W): a mask made narrower by `pixels`."""
+    return 1 - _dilate(1 - mask, pixels)
 
 
-def _mean(x: Tensor, weight: Tensor, blur: Callable[[Tensor, float], Tensor], deviation: float) -> Tensor:
-    """The weighted mean around each pixel, falling to 0 where nothing weighs."""
-    return blur(x * weight, deviation) / (blur(weight, deviation) + _NONE)
+def _weighted_mean(
+    x: Tensor, weight: Tensor, blur: Callable[[Tensor, float], Tensor], deviation: float
+) -> Tensor:
+    """The weighted mean of `x` around each pixel. It falls to 0 where all weights are 0."""
+    return blur(x * weight, deviation) / (blur(weight, deviation) + _TINY_WEIGHT)
 
 
-def _smooth(x: Tensor, deviation: float) -> Tensor:
-    """A wide Gaussian, at a part of the resolution."""
-    rows, columns = (_smoothing(size, deviation).to(x) for size in x.shape[-2:])
+def _wide_blur(x: Tensor, deviation: float) -> Tensor:
+    """Approximately a Gaussian blur, computed at a fraction of the resolution. H and W: multiples of
+    `_CELL`."""
+    rows, columns = (_wide_blur_matrix(size, deviation).to(x) for size in x.shape[-2:])
     return rows.T @ x @ columns
 
 
 def _blur(x: Tensor, deviation: float) -> Tensor:
-    """Gaussian, with the edge's values beyond the edge."""
-    rows, columns = (_gaussian(size, deviation).to(x) for size in x.shape[-2:])
+    """A Gaussian blur. Beyond the picture's edge, the pixels at the edge are repeated."""
+    rows, columns = (_blur_matrix(size, deviation).to(x) for size in x.shape[-2:])
     return rows.T @ x @ columns
 
 
 @lru_cache(maxsize=256)
-def _smoothing(size: int, deviation: float) -> Tensor:
-    """(size, size): of each pixel of a line, what all get."""
+def _wide_blur_matrix(size: int, deviation: float) -> Tensor:
+    """(size, size): row i is what pixel i of a line adds to each pixel of the blurred line."""
     with torch.autocast("cpu", enabled=False):
-        cells = F.avg_pool1d(torch.eye(size)[None], _CELL) @ _gaussian(size // _CELL, deviation / _CELL)
+        cells = F.avg_pool1d(torch.eye(size)[None], _CELL) @ _blur_matrix(size // _CELL, deviation / _CELL)
     return F.interpolate(cells, scale_factor=_CELL, mode="linear")[0]
 
 
 @lru_cache(maxsize=256)
-def _gaussian(size: int, deviation: float) -> Tensor:
-    """The same of `_blur`."""
+def _blur_matrix(size: int, deviation: float) -> Tensor:
+    """As `_wide_blur_matrix`, at full resolution."""
     steps = torch.arange(-int(3 * deviation), int(3 * deviation) + 1)
     kernel = torch.exp(-steps.square() / (2 * deviation**2))
     places = (torch.arange(size)[:, None] + steps).clamp(0, size - 1)
-    taken = torch.zeros(size, size).scatter_add(1, places, (kernel / kernel.sum()).expand(size, -1))
-    return taken.T
+    weights = torch.zeros(size, size).scatter_add(1, places, (kernel / kernel.sum()).expand(size, -1))
+    return weights.T

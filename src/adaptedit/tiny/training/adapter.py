@@ -1,6 +1,6 @@
-"""Stage 4, the paper's: everything frozen, block adapters and MaskPredictor trained jointly.
+"""Stage 4, the paper's: train block adapters and MaskPredictor jointly, with everything else frozen.
 
-The Region-Aware Loss reaches the adapters, the decoupled mask loss the predictor alone.
+The Region-Aware Loss trains the adapters. The mask loss, which is decoupled, trains only the MaskPredictor.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from adaptedit.training.losses import iou, mask_loss, region_aware_loss
 from adaptedit.training.masks import degrade
 from adaptedit.training.trainer import TrainConfig, Trainer
 
-REGION_WEIGHT = 2.0  # lambda of the Region-Aware Loss (our choice)
+REGION_WEIGHT = 2.0  # lambda of the Region-Aware Loss; the value is our choice
 
 
 def train_adapter(
@@ -28,7 +28,7 @@ def train_adapter(
     backbone: TinyBackbone,
     adapter: AdaptEditAdapter,
 ) -> Trainer:
-    """Attach `adapter` and train it to the config's end; it then holds the averaged weights."""
+    """Attach `adapter` and train it for all of the config's steps. It then has the averaged weights."""
     if config.compile:
         use_cpu_attention(backbone.transformer)
     adapter.attach(backbone)
@@ -38,16 +38,16 @@ def train_adapter(
         data = batches.batch(pairs, config.batch, seed=config.seed, step=step, rank=trainer.rank)
         flow = flow_step(backbone, data)
         logits = adapter.predict_region_logits(flow.states, data.source)
-        finding = mask_loss(logits, data.mask)
+        mask_error = mask_loss(logits, data.mask)
         predicted = logits.detach().float().sigmoid()
         with adapter.region(degrade(data.mask, predicted, data.generator)):
-            said = backbone.say(flow.latents, flow.source, flow.states, flow.timestep)
-        # Before holes are filled from elsewhere: filled pixels would send the adapters no gradient.
-        latents = backbone.draw(said, flow.source, said.votes.counted())
+            output = backbone.run_dit(flow.latents, flow.source, flow.states, flow.timestep)
+        # Holes are not filled here: filled pixels would give the adapters no gradient.
+        latents = backbone.draw(output, flow.source, output.votes.cluster())
         error = pixel_error(backbone, latents, flow.target)
-        editing = region_aware_loss(error, data.mask.flatten(1), REGION_WEIGHT)
+        edit_error = region_aware_loss(error, data.mask.flatten(1), REGION_WEIGHT)
         score = iou(predicted, data.mask).mean().item()
-        return editing + finding, {"edit": editing.item(), "mask": finding.item(), "iou": score}
+        return edit_error + mask_error, {"edit": edit_error.item(), "mask": mask_error.item(), "iou": score}
 
     trainer = Trainer(adapter, loss, config, folder)
     trainer.run()

@@ -1,4 +1,7 @@
-"""Batches of synthetic pairs. Step n of rank r is always the same batch, so resuming needs no data state."""
+"""Batches of training pairs.
+
+A batch depends on seed, step and rank alone. So a run can be resumed without a saved state of its data.
+"""
 
 from __future__ import annotations
 
@@ -16,14 +19,17 @@ Pairs = SyntheticPairs | MixedPairs
 
 _NO_FRAMES = np.full((GRID, GRID, 3), np.nan, np.float32)
 _NO_THINGS = np.zeros((GRID, GRID, 2), np.int64)
-IDLE_SHARE = 0.06  # of the samples ask for nothing, so that the region may be empty
+IDLE_SHARE = 0.06  # of the samples have nothing to edit; from them an empty region is learnt
 
 
 @dataclass(frozen=True)
 class Batch:
-    """source, target (B, 3, H, W) float32 in [0, 1]; mask (B, H, W) float32, 1 = edit;
-    shown, wanted (B, 16, 16) int64 and frames (B, 16, 16, 3), things (B, 16, 16, 2) int64, see
-    `EditSample`; framed (B,) bool, which have frames; generator: for the step's other random draws."""
+    """A batch of `EditSample`s, which also explains the last four.
+
+    source, target: (B, 3, H, W) float32 in [0, 1]. mask: (B, H, W) float32, 1 = edit.
+    framed: (B,) bool, whether a sample has frames. generator: for the step's other random numbers.
+    shown, wanted: (B, 16, 16) int64. frames: (B, 16, 16, 3) float32. things: (B, 16, 16, 2) int64.
+    """
 
     source: Tensor
     target: Tensor
@@ -62,7 +68,7 @@ def collate(samples: list[EditSample], generator: torch.Generator) -> Batch:
 
 
 def batch(pairs: Pairs, size: int, *, seed: int, step: int, rank: int) -> Batch:
-    """`size` samples that depend on (seed, step, rank) alone."""
+    """A batch of `size` samples that depends on seed, step and rank alone."""
     rng = np.random.default_rng([seed, step, rank])
     generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
     kinds = [IDLE if idle else None for idle in rng.random(size) < IDLE_SHARE]

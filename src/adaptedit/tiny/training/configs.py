@@ -1,7 +1,7 @@
-"""Every number of a training run, by name: `tiny` is what ships, `debug` runs in seconds, for tests.
+"""The settings of a training run, by name: `tiny` is what ships; `debug` takes seconds and is for tests.
 
-What ships was trained in goes, each begun from the weights of the one before (LOG.md). These are the
-numbers of the last.
+The shipped weights come from several runs, each of which started from the weights of the one before (LOG.md).
+These are the settings of the last run.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from adaptedit.training.trainer import TrainConfig
 
 @dataclass(frozen=True)
 class Recipe:
-    """The stages' configurations. `width` and `layers` are the DiT's; `preset` is the adapter's."""
+    """The settings of all stages. `width` and `layers` belong to the DiT, `preset` to the adapter."""
 
     encoder_model: EncoderConfig
     width: int
@@ -62,7 +62,7 @@ RECIPES: dict[str, Recipe] = {
 
 
 def recipe(name: str) -> Recipe:
-    """Raises AdaptEditError on an unknown name, listing the known ones."""
+    """The recipe with this name. Raises AdaptEditError if there is none."""
     if name not in RECIPES:
         raise AdaptEditError(f"unknown training config {name!r}: choose one of {', '.join(RECIPES)}")
     return RECIPES[name]

@@ -1,7 +1,8 @@
-"""Qwen-Image's joint attention in matrix products and real-valued RoPE: twice as fast to train on a CPU.
+"""Qwen-Image's joint attention for training on a CPU, where it is twice as fast as diffusers' own.
 
-torch's fused attention is slow backwards in bfloat16 on a CPU, and its compiler cannot fuse complex numbers.
-The result is the same up to rounding; it is used while training the small backbone only.
+It uses plain matrix products, because the backward pass of torch's fused attention is slow in bfloat16 on a
+CPU. Its RoPE uses real numbers, because torch's compiler cannot fuse complex ones. The result is the same
+but for rounding. It is used only to train `tiny`.
 """
 
 from __future__ import annotations
@@ -14,14 +15,14 @@ from torch import Tensor, nn
 
 
 def use_cpu_attention(transformer: QwenImageTransformer2DModel) -> None:
-    """Swap the blocks' attention processors and the RoPE table's format, in place."""
+    """Replace the blocks' attention processors and the format of the RoPE tables, in place."""
     transformer.pos_embed = _RealRope(transformer.pos_embed)
     for block in transformer.transformer_blocks:
         block.attn.set_processor(_JointAttention())
 
 
 class _RealRope(nn.Module):
-    """Complex tables (S, D/2) -> pairs of (cos, sin), each (S, 1, D/2)."""
+    """diffusers' RoPE, whose complex tables (S, D/2) become pairs of cosines and sines (S, 1, D/2)."""
 
     def __init__(self, rope: nn.Module) -> None:
         super().__init__()
@@ -33,14 +34,14 @@ class _RealRope(nn.Module):
 
 
 def _rotate(x: Tensor, table: tuple[Tensor, Tensor]) -> Tensor:
-    """x (B, S, heads, D)."""
+    """Apply RoPE to x (B, S, heads, D)."""
     cos, sin = table
     a, b = torch.unflatten(x, -1, (-1, 2)).unbind(-1)
     return torch.stack([a * cos - b * sin, a * sin + b * cos], -1).flatten(-2)
 
 
 class _JointAttention:
-    """The processor's call of diffusers' Attention, text tokens first."""
+    """An attention processor for diffusers. Text tokens come first, then picture tokens."""
 
     _attention_backend = None
     _parallel_config = None

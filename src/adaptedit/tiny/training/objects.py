@@ -1,6 +1,6 @@
-"""Stage 2: the object decoder learns its dictionary from single objects, at codes that are learnt by name.
+"""Stage 2: train the object decoder on single objects, together with a code for each thing.
 
-The DiT is then taught to say them.
+In stage 3 the DiT learns to predict these codes.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from adaptedit.tiny.objects import ObjectDecoder, Objects
 from adaptedit.training.losses import mean_error
 from adaptedit.training.trainer import TrainConfig, Trainer
 
-NOISE = 0.25  # on a code, whose mean square is 1, so that near codes mean near pictures
+CODE_NOISE = 0.25  # standard deviation; a code's own is 1. So similar codes come to mean similar pictures
 
 
 class Codes(nn.Module):
-    """The code of every thing: `names` things in each of the looks."""
+    """A code for every thing: each of `names` names in each of the looks."""
 
     def __init__(self, names: int, channels: int) -> None:
         super().__init__()
@@ -33,7 +33,7 @@ class Codes(nn.Module):
         self.looks = nn.Embedding(len(LOOKS), channels)
 
     def forward(self, things: Tensor) -> Tensor:
-        """(..., 2) int64, as `EditSample.things` -> (..., C), mean 0, mean square 1."""
+        """things (..., 2) int64, as in `EditSample` -> codes (..., C) with mean 0 and mean square 1."""
         code = self.names(things[..., 0]) + self.looks(things[..., 1])
         return F.layer_norm(code, code.shape[-1:])
 
@@ -45,7 +45,10 @@ def save_codes(codes: Codes, folder: Path) -> None:
 
 
 def load_codes(folder: Path, names: int) -> Codes:
-    """Those of `names` things, in float32. Raises AdaptEditError if the folder lacks them or has others."""
+    """Load codes for `names` names, in float32.
+
+    Raises AdaptEditError if the folder has none, or codes for another number of names.
+    """
     if not (file := folder / "codes.safetensors").exists():
         raise AdaptEditError(f"no {file.name} in {folder}: train the objects first")
     tensors = {key: value.float() for key, value in load_file(file).items()}
@@ -56,27 +59,30 @@ def load_codes(folder: Path, names: int) -> Codes:
     return codes
 
 
-def noisy(code: Tensor, generator: torch.Generator) -> Tensor:
-    return code + NOISE * torch.randn(code.shape, generator=generator)
+def add_code_noise(code: Tensor, generator: torch.Generator) -> Tensor:
+    return code + CODE_NOISE * torch.randn(code.shape, generator=generator)
 
 
 def train_objects(
     config: TrainConfig, folder: Path, things: Things, objects: ObjectDecoder, codes: Codes
 ) -> Trainer:
-    """Train both to the config's end; they then hold the averaged weights."""
+    """Train both for all of the config's steps. They then have the averaged weights."""
     dictionary = nn.ModuleDict({"objects": objects, "codes": codes}).requires_grad_(True).train()
 
     def loss(step: int) -> tuple[Tensor, dict[str, float]]:
         rng = np.random.default_rng([config.seed, step, trainer.rank])
         generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
-        drawn = [things.draw(rng) for _ in range(config.batch)]
-        source, target = (_pictures(drawn, which) for which in ("source", "target"))
-        named = torch.tensor([[thing.name, thing.look] for thing in drawn])
-        frame = torch.from_numpy(np.stack([thing.frame for thing in drawn]))
-        given = Objects(torch.arange(config.batch), frame, noisy(codes(named), generator))
-        shown, _ = objects(given, source, source, torch.zeros_like(source[:, :1]))
-        error, copying = (mean_error((x - target).flatten(2).transpose(1, 2)) for x in (shown, source))
-        return error, {"relative": (error / copying).item()}
+        samples = [things.draw(rng) for _ in range(config.batch)]
+        source, target = (_pictures(samples, which) for which in ("source", "target"))
+        labels = torch.tensor([[thing.name, thing.look] for thing in samples])
+        frame = torch.from_numpy(np.stack([thing.frame for thing in samples]))
+        code = add_code_noise(codes(labels), generator)
+        one_each = Objects(torch.arange(config.batch), frame, code)
+        result, _ = objects(one_each, source, source, torch.zeros_like(source[:, :1]))
+        error, error_of_source = (
+            mean_error((x - target).flatten(2).transpose(1, 2)) for x in (result, source)
+        )
+        return error, {"relative": (error / error_of_source).item()}
 
     trainer = Trainer(dictionary, loss, config, folder)
     trainer.run()
@@ -85,5 +91,6 @@ def train_objects(
 
 
 def _pictures(things: list[Thing], which: str) -> Tensor:
+    """(B, 3, H, W) in [0, 1]: each thing's "source" or "target"."""
     stacked = torch.from_numpy(np.stack([getattr(thing, which) for thing in things]))
     return stacked.permute(0, 3, 1, 2).float() / 255

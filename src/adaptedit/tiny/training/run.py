@@ -1,4 +1,4 @@
-"""Run one stage of a recipe: load what the earlier stages left, train, save what ships."""
+"""Run one stage of a recipe: load what earlier stages saved, train, and save the weights."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from adaptedit.tiny.training.encoder import train_encoder
 from adaptedit.tiny.training.objects import Codes, load_codes, save_codes, train_objects
 from adaptedit.training.processes import join, leave
 
-BACKBONE_KINDS = {  # what is learnt last is drawn more often
+BACKBONE_KINDS = {  # share of each kind of edit; kinds that are learnt slowly come more often
     "add": 0.25,
     "remove": 0.14,
     "replace": 0.25,
@@ -43,8 +43,8 @@ BACKBONE_KINDS = {  # what is learnt last is drawn more often
     "style": 0.03,
     "global": 0.02,
 }
-CROWDS = 0.5  # see SyntheticPairs
-RENDERED_SHARE = 0.25  # of the pairs, where there are rendered ones
+CROWDS = 0.5  # see `SyntheticPairs`
+RENDERED_SHARE = 0.25  # share of rendered pairs, if there are any
 STAGES = ("encoder", "objects", "backbone", "adapter")
 
 
@@ -58,14 +58,20 @@ def run_stage(
     assets_folder: Path | None = None,
     renders: Path | None = None,
 ) -> Path:
-    """Train `stage` under `folder`; its weights go to folder/weights, laid out as they ship; returns that.
+    """Train one stage and return the folder with its weights, folder/weights.
 
-    Beside them lies what later stages begin with: predictor.safetensors, the encoder's MaskPredictor, and
-    codes.safetensors, what the object decoder calls each thing.
+    That folder is laid out as the shipped one. It also has what later stages start from:
+    predictor.safetensors, the MaskPredictor that was trained with the encoder, and codes.safetensors, the
+    code of each thing that the object decoder has learnt.
 
-    A stage that was killed goes on where its last checkpoint stands. processes: one core each, gradients
-    averaged. start: a folder of weights; the stage then begins with its own instead of fresh ones.
-    renders: a folder of rendered pairs, to be mixed in.
+    A stage that was killed continues from its last checkpoint.
+
+    stage: one of `STAGES`. config: a name in `RECIPES`. folder: where everything is written.
+    processes: each has one core; their gradients are averaged.
+    start: a folder of weights from which the stage starts, instead of new ones.
+    assets_folder: where the sprites are, if not at their usual place.
+    renders: a folder of rendered pairs, which are mixed in.
+
     Raises AdaptEditError if an earlier stage or the assets are missing.
     """
     recipe(config)
@@ -99,7 +105,7 @@ def _worker(
     if processes > 1:
         join(rank, processes, f"tcp://127.0.0.1:{port}")
     torch.manual_seed(0)
-    # The backbone learns one place for an instruction; the adapter, that the region says where.
+    # For the backbone an instruction has one right place. The adapter learns that the region gives the place.
     jitter = 0.06 if stage == "adapter" else 0.0
     kinds = BACKBONE_KINDS if stage == "backbone" else KINDS
     synthetic = SyntheticPairs("train", assets.load(assets_folder), jitter=jitter, crowds=CROWDS, kinds=kinds)
@@ -122,9 +128,9 @@ def _worker(
     elif stage == "backbone":
         backbone = load(start) if start else fresh_backbone(chosen)
         backbone.encoder = load_encoder(weights)
-        named = start if start and not (weights / "codes.safetensors").exists() else weights
-        codes = load_codes(named, len(synthetic.labels))
-        backbone.objects = load_objects(named)
+        dictionary = start if start and not (weights / "codes.safetensors").exists() else weights
+        codes = load_codes(dictionary, len(synthetic.labels))
+        backbone.objects = load_objects(dictionary)
         trainer = train_backbone(chosen.backbone, folder / stage, pairs, backbone, codes)
         if trainer.rank == 0:
             save_codes(codes, weights)
@@ -157,7 +163,7 @@ def _predictor(weights: Path) -> dict[str, Tensor]:
 
 
 def fresh_backbone(chosen: Recipe) -> TinyBackbone:
-    """With new weights, that change nothing yet."""
+    """A backbone with new weights, whose edits change nothing yet."""
     encoder, decoder = VLEncoder(chosen.encoder_model), PixelDecoder(DecoderConfig())
     objects = ObjectDecoder(ObjectConfig())
     sizes = dit_config(
