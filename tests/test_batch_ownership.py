@@ -139,7 +139,7 @@ def test_each_file_has_its_line_and_nothing_is_touched(source: Path, out: Path) 
     assert [line.split("; ")[0] for line in result.stderr.splitlines()] == [
         f"{out / 'x-2.png'}: was not written by this batch",
         f"{out / 'y.png'}: is a folder, which is never replaced",
-        f"{out / 'deep'}: is no folder, but deep/er/z.png goes into it",
+        f"{out / 'deep'}: is not a folder, but deep/er/z.png goes into it",
         f"error: {out}: 3 problems",
     ]
     (out / "deep").unlink()

@@ -110,7 +110,7 @@ WRONG: dict[str, tuple[Any, str]] = {
     "a list": ("[1]", "not an object"),
     "no instruction": ({"image": "a.png"}, 'lacks "instruction"'),
     "no image": ({"instruction": "x"}, 'lacks "image"'),
-    "misspelt": (A | {"polarty": "black"}, '"polarty" is no field; use image'),
+    "misspelt": (A | {"polarty": "black"}, '"polarty" is not a field; use image'),
     "blank": (A | {"instruction": "  "}, '"instruction" must be text'),
     "image of the wrong type": (A | {"image": 3}, '"image" must be the path of a picture, got 3'),
     "missing picture": (A | {"image": "none.png"}, "none.png is missing"),
@@ -148,7 +148,7 @@ WRONG: dict[str, tuple[Any, str]] = {
     ),
     "half a character": (A | {"instruction": "remove \ud83d it"}, '"instruction" must be text'),
     "half a character in a name": (A | {"id": "\udcff"}, '"id" must be text on one line'),
-    "a long field": (A | {"x" * 999: 1}, f"'{'x' * 60}...' is no field"),
+    "a long field": (A | {"x" * 999: 1}, f"'{'x' * 60}...' is not a field"),
     "a long value": (A | {"steps": ["x" * 999] * 99}, "xxx..."),
     "a long path": (A | {"image": f"{'x' * 999}.png", "id": "x"}, "cannot be read (File name too long)"),
     "a path without end": (
@@ -159,7 +159,7 @@ WRONG: dict[str, tuple[Any, str]] = {
     "the batch's folder": (A | {"out": "shards/x.png"}, "the batch uses shards itself"),
     "the batch's folder in capitals": (A | {"out": "Shards/x.png"}, "the batch uses Shards itself"),
     "the batch's manifest": (A | {"out": "manifest.json/x.png"}, "the batch uses manifest.json itself"),
-    "a pipe": (A | {"image": "pipe"}, "pipe is no ordinary file"),
+    "a pipe": (A | {"image": "pipe"}, "pipe is not an ordinary file"),
     "onto the source": (A | {"out": "sub/../a.png"}, "inside --out"),
 }
 
@@ -206,11 +206,11 @@ def test_jobs_that_are_no_text(desk: Path) -> None:
     os.mkfifo(desk / "pipe")
     (desk / "utf16.jsonl").write_text(json.dumps(A), "utf-16")
     for source, message in (
-        (desk / "pipe", "is no ordinary file"),
-        (Path("/dev/zero"), "is no ordinary file"),
+        (desk / "pipe", "is not an ordinary file"),
+        (Path("/dev/zero"), "is not an ordinary file"),
         (Path("/dev/stdin/x"), "cannot be read"),
-        (desk / "a.png", "is no text in UTF-8"),
-        (desk / "utf16.jsonl", "is no text in UTF-8"),
+        (desk / "a.png", "is not text in UTF-8"),
+        (desk / "utf16.jsonl", "is not text in UTF-8"),
         (desk / ("x" * 999), "cannot be read (File name too long)"),
     ):
         with pytest.raises(AdaptEditError) as raised:

@@ -188,7 +188,7 @@ def bad_inputs(folder: Path) -> dict[str, tuple[list[object], str]]:
         "unknown format": (["edit", good, "x", "-o", folder / "out.xyz"], ".xyz"),
         "mask as jpeg": (["edit", good, "x", "--save-region", folder / "m.jpg"], ".png"),
         "missing folder": (["edit", good, "x", "-o", folder / "no" / "out.png"], "does not exist"),
-        "no place": (["edit", good, "x", "--include", "left"], "'left' is no place"),
+        "no place": (["edit", good, "x", "--include", "left"], "'left' is not a place"),
         "place outside": (["region", good, "x", "-o", folder / "m.png", "--exclude", "130,5"], "130,5"),
         "mask and everywhere": (
             ["edit", good, "x", "--region", folder / "full.png", "--everywhere"],

@@ -147,7 +147,10 @@ def test_a_limit_that_is_none(door: str, option: str, value: str, home: Path) ->
         (("batch", "@/set", "--out", "@/out", "--instruction", "x", "--shard", "5/4"), "--shard"),
         (("evaluate", "nope", "--out", "@/out"), "nope"),
         (("evaluate", "folder", "--data", "@/none", "--out", "@/out"), "none"),
-        (("evaluate", "folder", "--data", "@/set", "--out", "@/out", "--editor", "..."), "'...' is no name"),
+        (
+            ("evaluate", "folder", "--data", "@/set", "--out", "@/out", "--editor", "..."),
+            "'...' is not a name",
+        ),
         (
             ("evaluate", "folder", "--data", "@/set", "--out", "@/o", *SCORED, "--editor", "nothing"),
             "give each once",

@@ -104,7 +104,7 @@ def test_what_cannot_be_meant_is_refused(found: Region, controls: dict[str, obje
         ({"candidates": 0}, "candidates is 0; give 1 or more"),
         ({"steps": 0}, "steps is 0; give 1 or more"),
         ({"include": [(1, 1)] * 40, "exclude": [(0, 0, 2, 2)] * 40}, "80 points and boxes.*at most 64"),
-        ({"instruction": "remove the \udcff"}, r"bytes that are no text \(UTF-8\); type it again"),
+        ({"instruction": "remove the \udcff"}, r"bytes that are not text \(UTF-8\); type it again"),
     ],
 )
 def test_a_job_refuses_absurd_numbers_before_a_model_is_needed(

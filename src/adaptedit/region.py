@@ -65,8 +65,8 @@ class Region:
     def from_white_is_edit(cls, image: Image.Image, size: Size | None = None) -> Region:
         """From a grey picture (modes 1, L, LA, RGB, RGBA, P): white = edit; what is transparent is kept.
 
-        Raises AdaptEditError if `size` is given and differs, if the picture is coloured (a photograph is no
-        mask), and if only its alpha channel varies (then `from_alpha` is meant).
+        Raises AdaptEditError if `size` is given and differs, if the picture is coloured (a photograph is not
+        a mask), and if only its alpha channel varies (then `from_alpha` is meant).
         """
         return cls(_grey_values(image, size, background=0))
 
@@ -209,7 +209,7 @@ class Region:
         return self._morph(disc_maximum, px, margin=px)
 
     def erode(self, px: float) -> Region:
-        """Shrunk by a disc of radius `px`; the picture's border does not eat into the region."""
+        """Shrunk by a disc of radius `px`; the picture's border does not shrink it."""
         return self._morph(disc_minimum, px, margin=1)  # no pixel of 0 is nearer than the box's margin
 
     def _morph(self, extreme: Callable[[Mask, float], Mask], px: float, margin: float) -> Region:
@@ -261,7 +261,7 @@ class Region:
 def load_region(path: str | Path, polarity: Polarity, size: Size) -> Region:
     """From a picture file of `size`. polarity: what marks the place to edit; alpha: what is transparent.
 
-    Raises AdaptEditError, with the file's name, for a file that cannot be read or is no such mask.
+    Raises AdaptEditError, with the file's name, for a file that cannot be read or is not such a mask.
     """
     mask = read_image(path)
     readers = {

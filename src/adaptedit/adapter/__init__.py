@@ -1,1 +1,1 @@
-"""The adapter of the paper, one file a part: config, condition, block, mask_predictor, injection, model."""
+"""The adapter of the paper, one file for each part: config, condition, block, mask_predictor, model."""

@@ -11,10 +11,10 @@ from adaptedit.adapter.layers import CrossAttention, feed_forward
 
 
 class SpatialGate(nn.Module):
-    """How much of the adapter's signal each image token takes: one scalar in (0, 1) a token.
+    """How much of the adapter's signal each image token takes: one scalar in (0, 1) per token.
 
     sigmoid(MLP(hidden state, spatial token) + a * (2 * mask - 1)) with a learned a, 2 at first: it starts
-    open inside the region and nearly closed outside, but may learn otherwise. Our choice: the
+    open inside the region and nearly closed outside; training may change that. Our choice: the
     paper's formula is not public.
     """
 

@@ -43,5 +43,5 @@ def load_checkpoint(directory: Path) -> tuple[AdapterConfig, dict[str, Tensor]]:
     except SafetensorError as error:
         raise AdaptEditError(f"{directory / WEIGHTS_FILE}: is damaged ({error})") from None
     if not isinstance(values, dict) or values.pop("format", None) != FORMAT:
-        raise AdaptEditError(f"{directory / CONFIG_FILE}: is no adapter config of format {FORMAT}")
+        raise AdaptEditError(f"{directory / CONFIG_FILE}: is not an adapter config of format {FORMAT}")
     return AdapterConfig.from_dict(values), weights

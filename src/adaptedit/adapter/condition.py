@@ -36,12 +36,12 @@ class Condition:
     mask: Tensor
 
     def part(self, start: int, stop: int) -> Condition:
-        """For tokens start..stop of the N only."""
+        """Only the tokens start..stop of the N."""
         return Condition(self.semantic, self.spatial[:, start:stop], self.mask[:, start:stop])
 
 
 class ConditionEncoder(nn.Module):
-    """Instruction states and region -> `Condition` (the paper names the part; its layout is our choice)."""
+    """Instruction states and region -> `Condition` (the paper names the part only; its layout is ours)."""
 
     def __init__(self, config: AdapterConfig) -> None:
         super().__init__()
@@ -111,7 +111,7 @@ class ResamplerLayer(nn.Module):
 def signed_distance(mask_tokens: Tensor) -> Tensor:
     """Euclidean distance in tokens to the region's boundary, (B, h, w): > 0 inside, < 0 outside.
 
-    A token is inside from 0.5 on. Without a boundary (empty or full region) it is the grid's diagonal.
+    A token of 0.5 or more is inside. Without a boundary (empty or full region): the grid's diagonal.
     """
     inside = mask_tokens >= 0.5
     return _distance_to(~inside) - _distance_to(inside)

@@ -13,7 +13,7 @@ PRESETS = ("paper", "base", "small")
 
 @dataclass(frozen=True)
 class AdapterConfig:
-    """Sizes of an `AdaptEditAdapter`. Every field is an int but the backbone's class and name.
+    """Sizes of an `AdaptEditAdapter`. Every field is an int except the backbone's class and name.
 
     backbone: class name of the DiT it is made for; backbone_name: which weights of that class.
     dim, text_dim, num_blocks: D, T and the number of transformer blocks of that DiT.
@@ -48,7 +48,7 @@ class AdapterConfig:
             value = getattr(self, field.name)
             if field.name in ("backbone", "backbone_name"):
                 if not isinstance(value, str) or not value:
-                    raise AdaptEditError(f"adapter config: {field.name} must be a text, got {value!r}")
+                    raise AdaptEditError(f"adapter config: {field.name} must be text, got {value!r}")
             elif type(value) is not int or value < 1:
                 raise AdaptEditError(f"adapter config: {field.name} must be an integer > 0, got {value!r}")
         if self.rank > self.dim:
@@ -71,10 +71,10 @@ class AdapterConfig:
     ) -> AdapterConfig:
         """Sizes for a backbone of width `dim`, text width `text_dim` and `num_blocks` blocks.
 
-        feature_dim: `text_dim` where not given, as it is for a backbone with a vision-language encoder.
+        feature_dim: by default `text_dim`, which is right for a backbone with a vision-language encoder.
 
         "paper": full width, the layout inferred from the paper's parameter counts (4.67 B + 351 M + 7.8 M on
-        Qwen-Image-Edit). "base": at most 1 % of that backbone. "small": at most 0.3 %. (Both our choice.)
+        Qwen-Image-Edit). "base": at most 1 % of that backbone. "small": at most 0.3 %. (Not in the paper.)
 
         The rule: the rank is a quarter (small: a twelfth) of the backbone's width, kept within 32..256
         (16..64); gate, semantic tokens and heads follow from the rank. AdaptEditError if `name` is unknown.

@@ -1,4 +1,4 @@
-"""Watching the gates: do they tell inside from outside? A gate that does not is a failed gate."""
+"""Records the gates, to see whether they tell inside from outside."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class GateRecord(Sequence[Tensor]):
         self._calls: list[dict[int, Tensor]] = []
 
     def add(self, call: dict[int, Tensor], block: int, gate: Tensor, grid: tuple[int, int]) -> None:
-        """`call` is one dict a backbone call; a block that is recomputed overwrites its own entry."""
+        """`call` is one dict per backbone call; a block that is recomputed overwrites its own entry."""
         if not call:
             self._calls.append(call)
             self.grids.append(grid)
@@ -41,7 +41,7 @@ class GateRecord(Sequence[Tensor]):
 
 @contextmanager
 def recording(blocks: nn.ModuleList, state: Callable[[], CallState | None]) -> Iterator[GateRecord]:
-    """blocks: the block adapters. state: of the backbone call that is going on, None if it is not adapted."""
+    """blocks: the block adapters. state: that of the running backbone call, None if it is not adapted."""
     record = GateRecord()
 
     def hook_of(index: int) -> Any:

@@ -23,7 +23,8 @@ class MaskPredictor(nn.Module):
     """M = sigmoid(Upsample(ConvHead(CrossAttn(q = gamma * Q + beta; k, v = phi(features))))).
 
     Q is a learned 16 x 16 grid, (gamma, beta) come from the instruction by FiLM. The two cross-attention
-    layers, their soft locality and the picture as the conv head's guide are our choice.
+    layers, their soft locality and the picture as the conv head's guide are our choice: Eq. 8 does not
+    give them.
     """
 
     def __init__(self, config: AdapterConfig) -> None:
@@ -74,8 +75,8 @@ class MaskPredictor(nn.Module):
 class QueryLayer(nn.Module):
     """Cross-attention of the query grid to the features, then a feed-forward.
 
-    Each head prefers picture tokens near the query's own cell, from head to head more sharply; how sharply is
-    learned.
+    Each head prefers picture tokens near the query's own cell, each more sharply than the one before;
+    how sharply is learned.
     """
 
     def __init__(self, dim: int) -> None:
@@ -113,7 +114,7 @@ class ConvHead(nn.Module):
     def forward(self, x: Tensor, guide: Tensor) -> Tensor:
         size = guide.shape[-2:]
         resolution = x.shape[-1] * 2 ** len(self.stages)
-        detail = 2 * guide.to(x.device, torch.float32) - 1  # resized in float32: a CPU does it in no other
+        detail = 2 * guide.to(x.device, torch.float32) - 1  # resized in float32: a CPU supports no other
         if size != (resolution, resolution):
             detail = F.interpolate(detail, size=(resolution, resolution), mode="bilinear", antialias=True)
         detail = detail.to(x)

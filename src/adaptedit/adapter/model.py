@@ -64,7 +64,7 @@ class AdaptEditAdapter(nn.Module):
         """Freeze `target` (a DiT, or anything with a `.transformer`) and put the hooks on it; returns self.
 
         AdaptEditError if it is not the backbone that this adapter was made for, if an adapter or a cache is
-        on it already, or if this adapter is attached. It does not move: put it on the backbone's device.
+        on it already, or if this adapter is attached. It is not moved: put it on the backbone's device.
         """
         if self._injection is not None:
             raise AdaptEditError("this adapter is attached already; detach() it first")
@@ -85,7 +85,7 @@ class AdaptEditAdapter(nn.Module):
         return self._injection is not None
 
     def enable_gradient_checkpointing(self) -> None:
-        """Recompute every block (and its adapter) in the backward pass; the gradients stay the same bits."""
+        """Recompute every block (and its adapter) in the backward pass; the gradients have the same bits."""
         if self._injection is None:
             raise AdaptEditError("attach() the adapter before enabling gradient checkpointing")
         self._injection.enable_gradient_checkpointing()
@@ -105,7 +105,7 @@ class AdaptEditAdapter(nn.Module):
 
     @contextmanager
     def disabled(self) -> Iterator[None]:
-        """The frozen backbone, whatever region is active."""
+        """Inside, the adapter is off, whatever region is active."""
         enabled, self._enabled = self._enabled, False
         try:
             yield
@@ -114,9 +114,9 @@ class AdaptEditAdapter(nn.Module):
 
     @contextmanager
     def region(self, region: RegionLike) -> Iterator[None]:
-        """Make `region` the place to edit: a Region, one a sample, or a (B, H, W) tensor in [0, 1], 1 = edit.
+        """Make `region` the place to edit: a Region, one per sample, or (B, H, W) in [0, 1], 1 = edit.
 
-        Any resolution: it is area-pooled to 4x4 cells a token. One region serves a whole batch.
+        Any resolution: it is area-pooled to 4x4 cells per token. One region serves a whole batch.
         AdaptEditError for anything else, and when the adapter is not attached.
         """
         check_region(region)

@@ -46,7 +46,7 @@ class Backbone(Protocol):
 
     @property
     def name(self) -> str | None:
-        """Which weights, as an adapter's `backbone_name` says it; None if that is not known."""
+        """Which weights, named as in an adapter's `backbone_name`; None if not known."""
         ...
 
     @property
@@ -65,10 +65,10 @@ class Backbone(Protocol):
 
     @property
     def batched(self) -> bool:
-        """Whether `features` and `edit` take several pictures; all have one working size then.
+        """Whether `features` and `edit` take several pictures, all of one working size.
 
-        Else they are called with lists of one. A picture's result does not depend on those beside it, but for
-        float rounding.
+        Otherwise they are called with lists of one. A picture's result does not depend on the others, except
+        for float rounding.
         """
         ...
 
@@ -77,7 +77,7 @@ class Backbone(Protocol):
         ...
 
     def features(self, images: Sequence[Image.Image], prompts: Sequence[str]) -> PromptStates:
-        """What the MaskPredictor reads, B = number of pictures, which are at their working size."""
+        """What the MaskPredictor reads. B = number of pictures, all at their working size."""
         ...
 
     def edit(
@@ -92,16 +92,16 @@ class Backbone(Protocol):
         on_step: OnStep | None = None,
         **options: Any,
     ) -> list[Edited]:
-        """The edited pictures. All is at the working size, and the adapter has the regions already.
+        """The edited pictures, all at the working size. The adapter already has the regions.
 
         generators: each draws its picture's noise. follow_source: tokens outside the region stay on the
         source's own noising path, to its end. num_inference_steps: None = the backbone's own default.
-        options: the backbone's own. AdaptEditError if there is no such option.
+        options: the backbone's own. AdaptEditError for an unknown option.
         """
         ...
 
 
 def tokens_inside(region: Region, grid: tuple[int, int]) -> Tensor:
-    """(1, h * w) bool: tokens that hold a pixel of the region, which is one of at least half its maximum."""
+    """(1, h * w) bool: tokens that hold a pixel of the region: one of at least half its maximum."""
     mask = torch.tensor(region.mask)[None, None]
     return F.adaptive_max_pool2d(mask, grid).flatten(1) >= mask.max() / 2

@@ -1,4 +1,4 @@
-"""From noise to edited latents: a plain Euler loop over a velocity, and the path of what is not edited.
+"""From noise to edited latents: a plain Euler loop over a velocity, and the noising path of unedited tokens.
 
 Latents are packed tokens (B, N, C), `latents_t = (1 - t) * target + t * noise` (rectified flow), so the
 velocity is d latents / d t and t = 1 is pure noise.
@@ -32,7 +32,7 @@ def denoise(
     source_latents: (B, N, C), the picture to edit; the result has its shape, dtype and device.
     generators: B; each draws its picture's noise, on its own device: one seed means one result wherever the
         model runs, and whatever is beside it in the batch.
-    constrain: after every step may replace the latents, given the loop's own noise and the new t.
+    constrain: may replace the latents after every step, given the loop's own noise and the new t.
     """
     drawn = [
         torch.randn(latents.shape, generator=generator, device=generator.device)
@@ -52,7 +52,7 @@ def denoise(
 
 
 def follow_source_outside(source_latents: Tensor, inside: Tensor) -> Constrain:
-    """`preserve="latent"`: tokens outside the region stay on the source's own noising path (our choice).
+    """`preserve="latent"`: tokens outside the region stay on the source's noising path (not in the paper).
 
     source_latents: (B, N, C); inside: (B, N) bool, True = token may change.
     """

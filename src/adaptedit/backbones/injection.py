@@ -27,10 +27,10 @@ HOOK_NAME = "adaptedit"
 
 
 class Condition(Protocol):
-    """What the adapter of each block is given; all that the hooks know of it is how to cut it."""
+    """What the adapter of each block is given. The hooks only know how to cut it."""
 
     def part(self, start: int, stop: int) -> Condition:
-        """For target tokens start..stop only."""
+        """Only the target tokens start..stop."""
         ...
 
 
@@ -42,8 +42,8 @@ Encode = Callable[[Layout, Tensor, "Tensor | None"], Condition]
 class CallState:
     """What the blocks need during one backbone call. Replaced at every call, never changed.
 
-    start, length: of the target in the image tokens, a `grid` (h, w). num_text: length of the text prefix in
-    a joint stream.
+    start, length: where the target's `grid` (h, w) is in the image tokens. num_text: length of the text
+    prefix in a joint stream.
     gates: filled only while gates are recorded, (B, N) by block index.
     """
 
@@ -56,7 +56,7 @@ class CallState:
     gates: dict[int, Tensor] = field(default_factory=dict)
 
     def shard(self, rank: int, ranks: int, num_tokens: int) -> CallState:
-        """What one rank of a context-parallel group sees of it: its share of `num_tokens` and of the text."""
+        """What one rank of a context-parallel group sees: its share of `num_tokens` and of the text."""
         first, last = _share(num_tokens, rank, ranks)
         start, stop = (min(max(end, first), last) for end in (self.start, self.start + self.length))
         text_first, text_last = _share(self.num_text, rank, ranks)
@@ -70,7 +70,7 @@ class CallState:
 
 
 class Injection:
-    """An adapter's hooks on one backbone. `begin_call` -> None leaves the coming call untouched."""
+    """An adapter's hooks on one backbone. If `begin_call` returns None, the call is untouched."""
 
     def __init__(
         self,
@@ -97,7 +97,7 @@ class Injection:
             self.enable_gradient_checkpointing()
 
     def remove(self) -> None:
-        """Leave the backbone as it was found (but frozen)."""
+        """Leave the backbone as it was before, but frozen."""
         self.state = None
         self._root_hook.remove()
         for _, block in blocks_of(self.backbone):
@@ -142,7 +142,7 @@ class Injection:
 
 
 class _BlockHook(ModelHook):
-    """Adds one block adapter's output. Only a module differs from block to block: one compiled graph."""
+    """Adds one block adapter's output. Only its module differs between blocks: one compiled graph."""
 
     def __init__(self, injection: Injection, adapter: nn.Module, stream: Stream) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -178,5 +178,5 @@ def _check_free(block: nn.Module) -> None:
     for name, hook in registry.hooks.items() if registry is not None else ():
         if name == HOOK_NAME:
             raise AdaptEditError("another adapter is attached to this backbone; detach() it first")
-        if hasattr(hook, "new_forward"):  # it may skip the block: what a cache hook is
+        if hasattr(hook, "new_forward"):  # a cache hook: it may skip the block
             raise AdaptEditError(f"{name} is on a block already; disable the cache and attach first")

@@ -1,4 +1,4 @@
-"""Where the target tokens lie in a root forward's image stream: one function for each way to say it."""
+"""Where the target tokens lie in a root forward's image stream: one function for each kind of arguments."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ Text: TypeAlias = "tuple[Tensor, Tensor | None]"  # states (B, M, T), their mask
 
 @dataclass(frozen=True)
 class Layout:
-    """The target tokens in the image stream: `length` of them from `start`, row by row a `grid` (h, w).
+    """The target tokens in the image stream: `length` tokens from `start`, row by row on a `grid` (h, w).
 
     source: the first input picture's tokens, None where the stream holds none.
-    num_text: text tokens in a stream that joins both (see `Stream.text_first`).
+    num_text: text tokens in a stream of text and image tokens (see `Stream.text_first`).
     """
 
     start: int
@@ -33,7 +33,7 @@ class Layout:
 
 
 def target_shape_first(model: Any, arguments: Arguments) -> Layout:
-    """Qwen-Image and JoyImage-Edit-Plus: [target, source, ...], as (frames, h, w) in a list a sample."""
+    """Qwen-Image and JoyImage-Edit-Plus: [target, source, ...], as (frames, h, w) in one list per sample."""
     target, *sources = _shapes(arguments)
     h, w = _picture(target)
     source = slice(h * w, h * w + prod(sources[0])) if sources else None
@@ -56,7 +56,7 @@ def target_shape_last(model: Any, arguments: Arguments) -> Layout:
 
 
 def by_ids(model: Any, arguments: Arguments) -> Layout:
-    """FLUX and its kin: column 0 of img_ids tells the pictures apart, the target has the smallest value."""
+    """FLUX and its relatives: column 0 of img_ids tells the pictures apart; the target's is the smallest."""
     ids = arguments["img_ids"]
     ids = (ids[0] if ids.ndim == 3 else ids).long()
     picture, row = ids[:, 0].tolist(), ids[:, 1].tolist()
@@ -73,7 +73,7 @@ def by_ids(model: Any, arguments: Arguments) -> Layout:
 
 
 def whole_latents(model: Any, arguments: Arguments) -> Layout:
-    """SD3 and HiDream: latents (B, C, H, W), the source in the channels if anywhere."""
+    """SD3 and HiDream: latents (B, C, H, W), the source, if any, in the channels."""
     h, w = (side // model.config.patch_size for side in arguments["hidden_states"].shape[-2:])
     return Layout(0, h * w, (h, w))
 
@@ -96,7 +96,7 @@ def listed_latents(model: Any, arguments: Arguments) -> Layout:
             "Z-Image's omni mode (nested lists of pictures) is not supported; use its basic mode"
         )
     if len({one.shape for one in latents}) > 1:
-        raise AdaptEditError("targets of several sizes in a batch; use one batch a size")
+        raise AdaptEditError("targets of several sizes in a batch; use one batch per size")
     patch = arguments.get("patch_size", 2)
     h, w = (side // patch for side in latents[0].shape[-2:])
     return Layout(0, h * w, (h, w))
@@ -125,7 +125,9 @@ def _shapes(arguments: Arguments) -> list[tuple[int, int, int]]:
         tuple(map(tuple, sample)) if isinstance(sample, list) else (tuple(sample),) for sample in shapes
     }
     if len(samples) > 1:
-        raise AdaptEditError(f"pictures of several sizes in a batch: {sorted(samples)}; use one batch a size")
+        raise AdaptEditError(
+            f"pictures of several sizes in a batch: {sorted(samples)}; use one batch per size"
+        )
     return list(samples.pop())
 
 

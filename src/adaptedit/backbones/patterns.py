@@ -1,6 +1,6 @@
 """How each supported DiT lays out its forward: where its blocks, its target tokens and its text states are.
 
-Read in diffusers 0.42. One row of `PATTERNS` a class; nothing else in AdaptEdit knows a DiT's class.
+Read in diffusers 0.42. One row of `PATTERNS` per class; nothing else in AdaptEdit knows a DiT's class.
 docs/add-a-backbone.md says how to write one.
 """
 

@@ -34,7 +34,7 @@ class EditShape:
 
 @dataclass(frozen=True)
 class Published:
-    """One editor's DiT and the edit that it is counted on.
+    """One editor's DiT and the edit that its costs are counted for.
 
     transformer: a class of diffusers; config: its constructor's arguments.
     text: tokens of text states that enter its forward. sources: source pictures in the token stream, as large
@@ -79,7 +79,7 @@ _KLEIN_4B = {
     "joint_attention_dim": 7680,
     "guidance_embeds": False,
 }
-# the same, klein-9b
+# the same script, klein-9b
 _KLEIN_9B = {
     "num_layers": 8,
     "num_single_layers": 24,
@@ -89,7 +89,7 @@ _KLEIN_9B = {
 }
 # the config of Fibo-Edit's transformer, as its published 4-bit copy repeats it (Bria calls it an 8B model)
 _FIBO = {"in_channels": 48, "num_layers": 8}
-# HiDream-I1's conversion script: one Llama layer a block, the last one for the rest
+# HiDream-I1's conversion script: one Llama layer per block, the last one for the rest
 _HIDREAM = {
     "patch_size": 2,
     "in_channels": 16,
@@ -162,7 +162,7 @@ PUBLISHED: dict[str, Published] = {
 
 
 def published(part: str | None = None) -> dict[str, Published]:
-    """The editors whose name contains `part`, in whatever case; all without one. AdaptEditError if none."""
+    """The editors whose name contains `part`, in any case; all editors without it. AdaptEditError if none."""
     found = {name: one for name, one in PUBLISHED.items() if not part or part.lower() in name.lower()}
     if not found:
         raise AdaptEditError(f"no published editor is called {part!r}; known: {', '.join(PUBLISHED)}")

@@ -27,11 +27,11 @@ TRAINING_BYTES = 16  # a parameter, its gradient and Adam's two moments, each in
 
 @dataclass(frozen=True)
 class AdapterCost:
-    """One preset on one editor. Parameters are counted, FLOPs are of one forward for one picture.
+    """One preset on one editor: parameters, and FLOPs of one forward for one picture.
 
     backbone_flops: of the frozen DiT's forward. flops: what an active region adds to it, the condition
-    encoder once and every block adapter on the target tokens; the mask predictor runs once a picture, not
-    once a step.
+    encoder once and every block adapter on the target tokens; the mask predictor runs once per picture,
+    not once per step.
     """
 
     editor: str
@@ -70,7 +70,7 @@ class AdapterCost:
 
 
 def adapter_costs(name: str, editor: Published, presets: tuple[str, ...], size: int) -> list[AdapterCost]:
-    """One cost a preset, for a square picture `size` pixels wide. AdaptEditError on a size that cannot be."""
+    """One cost per preset, for a square picture `size` pixels wide. AdaptEditError for an impossible size."""
     shape = editor.shape(size)
     backbone = editor.build()
     arguments = edit_arguments(backbone, shape)
@@ -103,9 +103,9 @@ def count(module: nn.Module) -> int:
 
 
 def adapter_flops(adapter: AdaptEditAdapter, text: Tensor, shape: EditShape) -> int:
-    """Of the condition encoder on text states (1, M, T) and of all block adapters on the target.
+    """FLOPs of the condition encoder on text states (1, M, T) and of all block adapters on the target.
 
-    `adapter` lies on `meta` and is frozen afterwards: the counter trips over a view of what gets a gradient.
+    `adapter` lies on `meta` and is frozen afterwards: the counter fails on a view of what gets a gradient.
     """
     cells = CELLS * shape.side
     hidden_states = torch.empty(1, shape.target, adapter.config.dim, device="meta")
@@ -119,7 +119,7 @@ def adapter_flops(adapter: AdaptEditAdapter, text: Tensor, shape: EditShape) -> 
 
 
 def forward_flops(model: nn.Module, arguments: Mapping[str, Any]) -> int:
-    """Of one forward on `meta`. `model` is spent afterwards: its blocks no longer compute.
+    """FLOPs of one forward on `meta`. `model` is spent afterwards: its blocks no longer compute.
 
     Blocks of one stream whose parameters have the same shapes cost the same: one of them runs, the others
     answer with its output.
@@ -152,7 +152,7 @@ def forward_flops(model: nn.Module, arguments: Mapping[str, Any]) -> int:
 
 
 def _without_values(model: nn.Module) -> None:
-    """HiDream routes tokens to experts and cuts pictures by values, which `meta` has not: every token goes to
+    """HiDream routes tokens to experts and cuts pictures by values, which `meta` lacks: every token goes to
     as many experts, all of one size, and the output stays patches."""
     for part in model.modules():
         if hasattr(part, "moe_infer"):

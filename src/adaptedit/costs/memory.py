@@ -1,7 +1,7 @@
 """How much GPU memory an edit, or a training step of the adapter, needs on a published editor: computed.
 
 Real classes on `meta`, run once: every tensor that a forward (and a backward) makes is added up, freed ones
-subtracted, with attention as the flash kernels do it (nothing of size tokens x tokens). Not in it: CUDA's
+subtracted, with attention as the flash kernels do it (nothing of size tokens x tokens). Not included: CUDA's
 context, workspaces of kernels and fragmentation, for which `RESERVE` is set aside.
 """
 
@@ -25,7 +25,7 @@ from adaptedit.costs.editors import PUBLISHED
 from adaptedit.costs.flops import INFERENCE_BYTES, TRAINING_BYTES, count
 from adaptedit.costs.inputs import edit_arguments
 
-RESERVE = 1.5  # GiB, a guess until a GPU has measured it
+RESERVE = 1.5  # GiB, a guess until it is measured on a GPU
 EDITORS = ("Qwen/Qwen-Image-Edit", "black-forest-labs/FLUX.1-Kontext-dev")
 STORAGES = ("bf16", "fp8", "nf4")
 _NF4_BLOCK = 64  # weights that share a float32 scale (bitsandbytes' default, not quantised a second time)
@@ -33,11 +33,11 @@ _NF4_BLOCK = 64  # weights that share a float32 scale (bitsandbytes' default, no
 
 @dataclass(frozen=True)
 class Footprint:
-    """GiB on the GPU. `card`: of the GPU it is meant for; what the rung keeps off the GPU counts as 0.
+    """GiB on a GPU of `card` GiB. rung: a way to save memory; what it keeps off the GPU counts as 0.
 
-    dit, text_encoders, vae: weights as they lie there at the worst moment. adapter: weights. optimiser:
+    dit, text_encoders, vae: weights at the worst moment. adapter: weights. optimiser:
     gradients and Adam's moments. activations: all that the worst moment adds, copies of weights in the dtype
-    of computation included. peak: of the stages, which do not all coincide.
+    of computation included. peak: of the worst stage.
     """
 
     editor: str
@@ -59,7 +59,7 @@ class Footprint:
 
 
 def inference_ladder(editor: str) -> list[Footprint]:
-    """Editing at 1024 x 1024 with the `base` adapter in bfloat16, one rung of memory after the other."""
+    """Editing at 1024 x 1024 with the `base` adapter in bfloat16, one rung after the other."""
     dit, arguments, adapter = _attached(editor, "base", 1024)
     with torch.no_grad(), adapter.region(torch.ones(1, 64, 64)):
         denoising = _gib(peak_bytes(lambda: dit(**arguments)))
@@ -90,7 +90,7 @@ def inference_ladder(editor: str) -> list[Footprint]:
         rung("bf16", 80, size["bf16"], text["bf16"], together=True),
         rung("fp8 weights, model offload", 40, size["fp8"], text["bf16"], together=False, copies=largest),
         rung("nf4 weights, model offload", 24, size["nf4"], text["nf4"], together=False, copies=largest),
-        # of the DiT what is outside the blocks, a block and the next; of a text encoder a layer and the next
+        # of the DiT: all outside the blocks, a block and the next; of a text encoder: a layer and the next
         rung(
             "bf16, group offload",
             12,
@@ -144,9 +144,9 @@ def training_ladder(editor: str) -> list[Footprint]:
 
 
 def stored(model: nn.Module, storage: str) -> int:
-    """Bytes of a bfloat16 model's weights as a rung keeps them.
+    """Bytes of a bfloat16 model's weights in this storage.
 
-    "fp8": as diffusers' layerwise casting leaves them (what is named a norm stays), which changes the model;
+    "fp8": as diffusers' layerwise casting leaves them (layers named a norm stay), which changes the model;
     "nf4": linear layers in 4 bits.
     """
     if storage == "nf4":

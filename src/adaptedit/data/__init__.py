@@ -1,1 +1,1 @@
-"""Samples with masks: the synthetic pairs that `tiny` is trained and measured on."""
+"""Samples with masks: synthetic pairs, rendered pairs, and readers of published data sets."""

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-GRID = 16  # cells a side of the labels
+GRID = 16  # cells per side of the labels
 UNKNOWN = -100  # a cell that is not labelled (what torch's cross-entropy leaves out)
 
 

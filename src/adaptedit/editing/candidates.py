@@ -28,13 +28,13 @@ def candidates(
     settings: Mapping[str, Any],
     on_step: OnStep | None,
 ) -> EditTask[list[Image.Image]]:
-    """One result (RGB, of the source's size) a generator.
+    """One result (RGB, of the source's size) per generator.
 
-    Crops around each part of the region, asks for them edited at their working size, puts them back. A later
+    Cuts a crop around each part of the region, has it edited at working size, and puts it back. A later
     crop is cut from the picture that has the earlier ones in it.
 
-    alpha: pixels that may change, of which `exact` holds; else the crops are put back whole.
-    working_size, settings: of the backbone, and of its `edit`. on_step: counts the steps of all crops.
+    alpha: pixels that may change. With `exact` only they do; otherwise the crops are put back whole.
+    working_size: the backbone's. settings: of its `edit`. on_step: counts the steps of all crops.
     """
     results = [source] * len(generators)
     working = working_size(source.size)
@@ -66,7 +66,7 @@ def _put_back(source: Image.Image, edited: Edited, box: Box, weight: Region, exa
 
 
 def _counted(on_step: OnStep, crops: int) -> OnStep:
-    """One step of any of the crops, as a step of all of them."""
+    """Reports a step of one crop as a step of all crops."""
     done = 0
 
     def step(_: int, steps: int) -> None:

@@ -24,7 +24,7 @@ Plane = NDArray[np.float32]
 
 
 def exact_alpha(region: Region, feather: float, grow: float = 0.0) -> Region:
-    """Which pixels may change under preserve="exact": 1 on the region, falling to 0 around it (our choice).
+    """Which pixels may change under preserve="exact": 1 on the region, falling to 0 around it.
 
     The region, cut at 0.5 (or at half its maximum if it is fainter) and grown by `grow` pixels, is grown by
     `feather` more and blurred over about as many on both sides: its own pixels keep weight 1, and from
@@ -44,11 +44,11 @@ def resize(image: Image.Image, size: Size) -> Image.Image:
 
 
 def without_drift(edited: Image.Image, reference: Image.Image, alpha: Region) -> Image.Image:
-    """The edit without the backbone's own change of tone, so that it matches its surroundings (our choice).
+    """The edit without the backbone's own change of tone, so that it matches its surroundings.
 
     edited, reference: RGB of the working size, see `transfer_detail`; alpha of any size. Where alpha is 0
-    the edit should equal the reference. By how much it does not, as far as that is less than 24 levels, is
-    averaged (a Gaussian of a quarter of the picture, over those pixels alone) and taken off everywhere,
+    the edit should equal the reference. The difference there, where it is under 24 levels, is
+    averaged (a Gaussian of a quarter of the picture, over those pixels alone) and subtracted everywhere,
     inside too. Nothing is changed if there is no such pixel.
     """
     kept = cv2.erode((alpha.resize(edited.size).mask == 0).astype(np.uint8), np.ones((5, 5), np.uint8))
@@ -95,7 +95,7 @@ def transfer_detail(
 ) -> Image.Image:
     """The edit at the source's size, as sharp as the source wherever the edit kept it. All pictures RGB.
 
-    An edit at working size knows no fine detail. Adding the enlarged *change*, edited_small - reference, to
+    An edit at working size has no fine detail. Adding the enlarged *change*, edited_small - reference, to
     the source keeps the source's detail, but also that of a removed object, as a ghost. So the enlarged
     change is added where it is small and the enlarged edit itself is taken where it is large, with a smooth
     weight between.
@@ -103,10 +103,10 @@ def transfer_detail(
     reference: what the backbone makes of the unedited crop, of the size of `edited_small`; by default the
     resized source. With the VAE's own reconstruction the VAE's losses cancel instead of counting as change.
 
-    Our choice, by eye: a change is small up to 8 levels of 255 (noise, VAE losses) and large from 32 on (a
+    Chosen by eye: a change is small up to 8 levels of 255 (noise, VAE losses) and large from 32 on (a
     new surface); the largest channel counts, spread by 2 working pixels so that the halo of a removed edge
-    goes too. Without any change the result is the source, bit for bit. A source that is in no direction
-    larger than the edit is treated alike, at its own size.
+    goes too. Without any change the result is the source, bit for bit. A source that is not
+    larger than the edit is treated in the same way, at its own size.
     """
     change, result = _Change(source, edited_small, reference), source.copy()
     for first, last in _strips(source.height):
@@ -116,7 +116,7 @@ def transfer_detail(
 
 
 class _Change:
-    """What `transfer_detail` does, any rows at a time."""
+    """What `transfer_detail` does, for any range of rows."""
 
     def __init__(self, source: Image.Image, edited_small: Image.Image, reference: Image.Image | None) -> None:
         self.size = size = source.size

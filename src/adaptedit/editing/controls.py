@@ -1,4 +1,4 @@
-"""What a user says about the region beside the instruction: boxes, points, a drawn limit, a wider edge."""
+"""What a user says about the region besides the instruction: boxes, points, a drawn limit, a wider edge."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from adaptedit.region import Box, Region, Size
 Point = tuple[int, int]  # x, y in pixels
 
 FAINTEST = 0.1  # probability that a point may still pick
-MOST_PLACES = 64  # points and boxes; who has more to say draws it
+MOST_PLACES = 64  # points and boxes; for more, draw the region
 MOST_PIXELS = 65_535  # to grow by or to feather; the longest side that a JPEG can have
 
 
@@ -26,14 +26,14 @@ def adjust(
     invert: bool = False,
     grow: float = 0.0,
 ) -> Region:
-    """The region as the user wants it, in this order (our choice).
+    """The region as the user wants it, in this order.
 
     include: a point keeps only the parts of the region that hold a point, even faint ones (0.1); a box is
     added. exclude: a point drops the part that holds it, a box is cut out. within: nothing outside it stays.
     invert: everything else instead. grow: pixels, shrinks where negative.
 
-    Raises AdaptEditError for a point or box outside the picture, more than 64 of them, a point where the
-    region is not, a `grow` beyond 65535 pixels, and if nothing is left.
+    Raises AdaptEditError for a point or box outside the picture, more than 64 of them, a point outside
+    the region, a `grow` beyond 65535 pixels, and if nothing is left.
     """
     places([*include, *exclude], region.size)
     check_number("grow", grow, -MOST_PIXELS, MOST_PIXELS, " pixels")
@@ -80,7 +80,7 @@ def places(given: Sequence[Box | Point], size: Size) -> tuple[list[Point], list[
 
 
 def check_number(name: str, value: float, low: float, high: float, unit: str = "") -> None:
-    """Raises AdaptEditError unless low <= value <= high; `unit` follows the value in it."""
+    """Raises AdaptEditError unless low <= value <= high; `unit` follows the value in the message."""
     if not low <= value <= high:  # also true for NaN
         raise AdaptEditError(f"{name} is {value}{unit}; give {low} to {high}")
 
@@ -96,7 +96,7 @@ def _filled(region: Region, boxes: Sequence[Box], value: float) -> Region:
 
 
 def _parts(region: Region, points: Sequence[Point]) -> Region:
-    """The connected parts that hold the points: of what is likely, or else of what is possible."""
+    """The connected parts that hold the points: of the likely pixels, or else of the possible ones."""
     faint: list[Point] = []
     likely: list[Point] = []
     for x, y in points:
@@ -115,6 +115,6 @@ def _parts(region: Region, points: Sequence[Point]) -> Region:
 
 
 def _holding(on: Bools, points: Sequence[Point]) -> Bools:
-    """(H, W): the connected parts of `on` that hold the points, which are all on it."""
+    """(H, W): the connected parts of `on` that hold the points, all of which are on it."""
     found = connected_components(on)
     return found.mask([found.labels[y, x] for x, y in points])

@@ -14,19 +14,19 @@ from adaptedit.region import Box, Region, Size
 INVISIBLE = 1 / 512  # a weight below this moves no 8-bit value, not even from 0 to 255, by half a level
 CONTEXT = 2.0  # side of the crop over the longer side of what is edited
 WHOLE = 0.7  # a crop that covers more than this share of the picture is not worth its loss of context
-COARSER = 1.5  # one run of the backbone less is worth that much detail
+COARSER = 1.5  # saving one run of the backbone is worth that much detail
 MOST = 8  # crops
-MANY = 64  # parts; more are specks, which one crop will do for
+MANY = 64  # parts; more are specks and share one crop
 
 
 def split(
     alpha: Region, *, working: Size, context: float = CONTEXT, minimum: int = 128
 ) -> list[tuple[Box, Region]]:
-    """The crops to edit in, and of each box the part of alpha (pixels that may change) that is edited there.
+    """The crops to edit in, and for each box the part of alpha (pixels that may change) that is edited there.
 
     Parts far apart get a crop each, which keeps detail that one wide crop would lose. Two share a crop, and
     a run of the backbone, if that is at most 1.5 times as wide as the wider of their own, or not wider than
-    the working size (W, H); so do the nearest ones of more than 8 (our choice, as all of `crop_box`).
+    the working size (W, H). Where more than 8 crops are left, the nearest ones are joined too.
     Raises AdaptEditError if alpha is empty.
     """
     around = alpha.bbox(INVISIBLE)
@@ -51,7 +51,7 @@ def crop_box(box: Box, *, size: Size, context: float = CONTEXT, minimum: int = 1
 
     Its side is `context` times the longer side of the box, at least `minimum` pixels, cut where the picture
     is smaller; it becomes the whole picture if it would cover more than 70 % of it. It holds all of the box,
-    which lies in it as it lies in the picture, as far as it can: "on the left" stays true in the crop.
+    if possible at the same relative place as in the picture: "on the left" stays true in the crop.
     Raises AdaptEditError for a context below 1.
     """
     if not 1.0 <= context < float("inf"):
@@ -80,7 +80,7 @@ def _joined(boxes: Sequence[Box], working: int, context: float, minimum: int) ->
         return max(context * max(box[2] - box[0], box[3] - box[1]), minimum)
 
     def coarser(a: list[int], b: list[int]) -> float:
-        """Width of the common crop over what is allowed."""
+        """Width of the common crop relative to the largest allowed."""
         return side(a + b) / max(working, COARSER * max(side(a), side(b)))
 
     groups = [[index] for index in range(len(boxes))]
@@ -98,7 +98,7 @@ def _around(boxes: Sequence[Box]) -> Box:
 
 
 def _without(alpha: Region, parts: Components, others: Indices, box: Box) -> Region:
-    """Alpha within the box, 0 on the parts of these numbers."""
+    """Alpha within the box, 0 on the parts with these numbers."""
     left, top, right, bottom = box
     window = np.s_[top:bottom, left:right]
     return Region(np.where(parts.mask(others, window), np.float32(0.0), alpha.mask[window]))

@@ -1,4 +1,4 @@
-"""One edit as every door asks for it: command line, web page, server, batch. All of them run this."""
+"""One edit, as the command line, the web page, the server and the batch all request it."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ MOST_CONTEXT = 1000  # a thousandth of the crop is too little for any editor to 
 class EditJob:
     """Checked when it is made, before a model is needed; raises AdaptEditError.
 
-    region: where to edit, of the picture's size; found where None. everywhere: the whole picture instead.
-    threshold: of what is found, see `AdaptEditPipeline.predict_region`.
+    region: where to edit, of the picture's size; found if None. everywhere: the whole picture instead.
+    threshold: of the region found, see `AdaptEditPipeline.predict_region`.
     include, exclude, within, invert, grow: how the region is then changed, see `controls.adjust`.
     All else: see `AdaptEditPipeline.__call__`.
     """
@@ -54,7 +54,7 @@ class EditJob:
             self.instruction.encode("utf-8")
         except UnicodeEncodeError:
             raise AdaptEditError(
-                "the instruction has bytes that are no text (UTF-8); type it again"
+                "the instruction has bytes that are not text (UTF-8); type it again"
             ) from None
         if not 0.0 < self.threshold < 1.0:
             raise AdaptEditError(f"threshold is {self.threshold}; give a probability above 0 and below 1")
@@ -79,7 +79,7 @@ class EditJob:
         return pipe.run_task(self.find_task(pipe))
 
     def find_task(self, pipe: AdaptEditPipeline) -> EditTask[Region]:
-        """`find`, to be run with others."""
+        """`find`, as a task to run with others."""
         found = Region.full(self.image.size) if self.everywhere else self.region
         if found is None:
             found = yield from pipe.find_task(self.image, self.instruction, threshold=self.threshold)
@@ -97,13 +97,13 @@ class EditJob:
     def run(
         self, pipe: AdaptEditPipeline, region: Region | None = None, on_step: OnStep | None = None
     ) -> EditOutput:
-        """Edits in `region`, as `find` has it, found now where None."""
+        """Edits in `region`, as `find` returns it; None: it is found now."""
         return pipe.run_task(self.edit_task(pipe, region, on_step))
 
     def edit_task(
         self, pipe: AdaptEditPipeline, region: Region | None = None, on_step: OnStep | None = None
     ) -> EditTask[EditOutput]:
-        """`run`, to be run with others."""
+        """`run`, as a task to run with others."""
         if region is None:
             region = yield from self.find_task(pipe)
         return (

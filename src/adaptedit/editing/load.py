@@ -1,4 +1,4 @@
-"""From a name to an editor and its adapter, with a line of advice for all that can go wrong on the way."""
+"""From a name to an editor and its adapter, with a line of advice for every failure."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def editor(
     token: str | None,
     revision: str | None,
 ) -> tuple[Backbone, AdaptEditAdapter]:
-    """See `AdaptEditPipeline.from_pretrained`. What is small and can be refused is fetched first."""
+    """See `AdaptEditPipeline.from_pretrained`. Small files that may be refused are fetched first."""
     folder = tiny.WEIGHTS if name == "tiny" else Path(name)
     if (folder / "adapter").is_dir() and not (folder / "model_index.json").exists():
         own = _adapter(folder / "adapter" if adapter is None else adapter, token)

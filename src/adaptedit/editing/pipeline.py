@@ -32,17 +32,17 @@ Preserve = Literal["exact", "latent", "soft"]
 Editable = Source | Picture
 T = TypeVar("T")
 
-SMALLEST_SHARE = 1 / 2000  # of the picture; a smaller find is a stray pixel, not an object
+SMALLEST_SHARE = 1 / 2000  # of the picture; a smaller region is a stray pixel, not an object
 LARGEST_SEED = 2**63
-GLOBAL_SHARE = 0.9  # a larger find is no local edit
+GLOBAL_SHARE = 0.9  # a larger region is not a local edit
 
 
 @dataclass(frozen=True)
 class EditOutput:
-    """One entry a result, a picture's candidates in a row.
+    """One entry per result; the candidates of a picture follow each other.
 
     images: in the input's size and mode: PIL images, or `Image16` for an input of 16 bits a channel.
-    regions: what was edited. seeds: that give the same again.
+    regions: what was edited. seeds: each gives its result again.
     """
 
     images: list[Image.Image | Image16]
@@ -98,16 +98,16 @@ class AdaptEditPipeline:
         return self
 
     def predict_region(self, image: Editable, prompt: str, *, threshold: float = 0.5) -> Region:
-        """Where `prompt` would edit `image`: a soft region of the picture's size, above 0.5 what is meant.
+        """Where `prompt` would edit `image`: a soft region of the picture's size, above 0.5 on its pixels.
 
-        threshold: the probability, in (0, 1), from which on a pixel is meant; lower finds more.
+        threshold: the lowest probability, in (0, 1), of a pixel of the region; lower finds more.
 
-        Raises RegionNotFound if that is fewer than 1 in 2000 pixels, GlobalEdit if it is more than 9 in 10.
+        Raises RegionNotFound if these are fewer than 1 in 2000 pixels, GlobalEdit if more than 9 in 10.
         """
         return self.run_task(self.find_task(image, prompt, threshold=threshold))
 
     def find_task(self, image: Editable, prompt: str, *, threshold: float = 0.5) -> EditTask[Region]:
-        """`predict_region`, to be run with others."""
+        """`predict_region`, as a task to run with others."""
         _check_prompt(prompt)
         if not 0.0 < threshold < 1.0:
             raise AdaptEditError(f"threshold is {threshold:g}; give a probability above 0 and below 1")
@@ -148,21 +148,21 @@ class AdaptEditPipeline:
     ) -> EditOutput:
         """Edits one picture, or a list of pictures with a list of as many prompts.
 
-        region: where to edit, of the picture's size; found from the prompt where it is None.
+        region: where to edit, of the picture's size; found from the prompt if None.
         preserve: what holds outside the region. "exact": its pixels are the input's own, bit for bit;
             "latent": its tokens follow the source's own path to the end; "soft": only what the adapter's
             gates and training give (paper). Beyond the crop around the region all three keep the input.
-        num_inference_steps: the editor's own default where None; 1 for "tiny".
-        seed: the noise of every picture. Where None, drawn for each (from `generator`), and reported.
-        num_images_per_prompt: candidates, all in one region; with a seed, they have it and the next ones.
-        on_step: called with (steps done, steps in all), for each picture anew, with all of its candidates.
+        num_inference_steps: if None, the editor's own default; 1 for "tiny".
+        seed: of every picture's noise. If None, one is drawn for each (from `generator`) and reported.
+        num_images_per_prompt: candidates, all in one region; with a seed, they use it and the next ones.
+        on_step: called with (steps done, steps in all); counts each picture, with its candidates, from 0.
         threshold: see `predict_region`.
-        context: side of the crop that is edited over that of what may change, at least 1; see `crops.split`.
+        context: side of the edited crop relative to the part that may change, at least 1; see `crops.split`.
         feather: width of the region's soft edge in pixels of the picture; by default see `feather_of`.
-        max_batch: so many pictures and candidates at once, where the backbone can. It is faster; what a
-            picture becomes then depends, in the last of its 8 bits, on those beside it.
-        options: what else the diffusers pipeline takes, such as `guidance_scale` (of whatever kind its
-            guidance is), `negative_prompt`, or `references`, more pictures for those that see several.
+        max_batch: how many pictures and candidates are edited at once, if the backbone can. Faster; a
+            result then depends, in the last of its 8 bits, on the others in its batch.
+        options: further arguments of the diffusers pipeline, such as `guidance_scale` (for any kind of
+            guidance), `negative_prompt`, or `references`, more pictures for those that see several.
 
         Raises AdaptEditError for bad input, NoLocalRegion if there is nothing to edit or it is everything.
         """
@@ -207,7 +207,7 @@ class AdaptEditPipeline:
         feather: float | None = None,
         **options: Any,
     ) -> EditTask[EditOutput]:
-        """The edit of one picture, as `__call__` has it, to be run with others. Bad input raises at once."""
+        """`__call__` for one picture, as a task to run with others. Bad input raises at once."""
         if preserve not in get_args(Preserve):
             raise AdaptEditError(
                 f"preserve={preserve!r} is not known; use one of {', '.join(get_args(Preserve))}"
@@ -244,16 +244,16 @@ class AdaptEditPipeline:
         on_batch: Callable[[int], object] = lambda size: None,
         background: Executor | None = None,
     ) -> Scheduler:
-        """Runs several of `finding` and `editing`."""
+        """Runs several tasks of `finding` and `editing`."""
         return Scheduler(self.backbone, self.adapter, max_batch, on_batch, background)
 
     def run_task(self, edit: EditTask[T]) -> T:
-        """What one of `finding` or `editing` returns or raises."""
+        """What a task of `finding` or `editing` returns or raises."""
         return run([edit], self.scheduler(1))[0]
 
 
 def feather_of(region: Region) -> float:
-    """Width of the soft edge in pixels: a twentieth of the square root of its area, 2 to 16 (our choice)."""
+    """Width of the soft edge in pixels: a twentieth of the square root of its area, 2 to 16."""
     area = float((region.mask > region.mask.max() / 2).sum())
     return min(max(math.sqrt(area) / 20, 2.0), 16.0)
 

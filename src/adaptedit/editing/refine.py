@@ -14,7 +14,7 @@ LONGEST = 2048  # pixels; the filter's own working size for larger windows
 
 
 def refine(region: Region, image: Image.Image, working: Size) -> Region:
-    """The region with its edge moved to the picture's own, where that is near.
+    """The region with its edge moved to the picture's own edge, where one is near.
 
     region: soft, found at the working size and enlarged to that of `image` (RGB). A guided filter (He et al.
     2010, OpenCV's) fits the region locally as a linear function of the colours; radius and smoothness were

@@ -1,7 +1,7 @@
-"""A cooperative scheduler of edits: what several ask of the models at the same time is answered by one call.
+"""A cooperative scheduler of edits: one call of the models answers several.
 
-An `EditTask` is a generator: it yields what it asks of the models, some `RegionRequest`s or some
-`CropRequest`s, and is sent the answers. So one edit by itself and many at once are the same code.
+An `EditTask` is a generator: it yields requests to the models, some `RegionRequest`s or some
+`CropRequest`s, and receives the answers. So one edit and many at once run the same code.
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ class RegionRequest:
 class CropRequest:
     """A picture to be edited in `region`, both of its working size. The answer: an `Edited`.
 
-    generator: draws the noise. settings: what else `Backbone.edit` takes; crops of one call have the same.
-    on_step: called after each step; what it raises ends its edit, and no other.
+    generator: draws the noise. settings: further arguments of `Backbone.edit`, the same in one call.
+    on_step: called after each step; an exception from it ends this edit, and no other.
     """
 
     image: Image.Image
@@ -58,12 +58,12 @@ EditTask: TypeAlias = Generator["Sequence[RegionRequest] | Sequence[CropRequest]
 
 
 class Scheduler:
-    """Runs edits; what several ask at the same time is answered by one call of the models.
+    """Runs edits; one call of the models answers several.
 
-    max_batch: pictures in a call, and edits that there is room for; 1 where the backbone takes no batches.
-    on_batch: told the number of pictures in each call.
+    max_batch: most pictures in a call, and most edits; 1 where the backbone takes no batches.
+    on_batch: called with the number of pictures in each call.
     background: runs what an edit does between two calls of the models (masks, stitching), which takes seconds
-    for a large picture, so that the others' calls go on; by default that is done here.
+    for a large picture, so that the others' calls go on; by default it runs here.
     """
 
     def __init__(
@@ -95,7 +95,7 @@ class Scheduler:
         return bool(self._edits) and all(one.away for one in self._edits)
 
     def add(self, edit: EditTask[T], future: Future[T]) -> None:
-        """Runs the edit up to the first thing that it asks. The future gets what it returns or raises.
+        """Runs the edit up to its first request. The future gets what it returns or raises.
 
         An edit whose future is cancelled is closed before the next batch.
         """
@@ -106,9 +106,9 @@ class Scheduler:
 
     @torch.no_grad()
     def run_batch(self) -> None:
-        """Answers what the first edit asks, and as much as fits of what others ask that is alike.
+        """Answers the first edit's requests, and as many like requests of others as fit in the call.
 
-        Edits that have all their answers go on, to the next thing that they ask or to their end.
+        Edits that have all their answers go on, to their next request or to their end.
         """
         self._gather()
         self._forget_ended()
@@ -123,7 +123,7 @@ class Scheduler:
         self._forget_ended()
 
     def _gather(self) -> None:
-        """Waits for edits that are back in a moment: one call for several is quicker than several calls."""
+        """Waits for edits that come back soon: one call for several is quicker than several calls."""
         end = time.monotonic() + MOMENT
         while any(one.away for one in self._edits) and (left := end - time.monotonic()) > 0:
             self._news.clear()
@@ -136,7 +136,7 @@ class Scheduler:
         self._news.wait()
 
     def wake(self) -> None:
-        """For another thread, which has something for the one that waits."""
+        """For another thread: wakes the thread that waits."""
         self._news.set()
 
     def _go_on(self, one: _RunningTask) -> None:
@@ -155,7 +155,7 @@ class Scheduler:
             self._news.set()
 
     def _answer(self, batch: Sequence[tuple[_RunningTask, RegionRequest | CropRequest]]) -> None:
-        """What fails together is tried one by one, so that nobody fails for another's sake."""
+        """Requests that fail together are tried one by one, so that no edit fails because of another."""
 
         def on_step(step: int, steps: int) -> None:
             for one, ask in batch:
@@ -230,7 +230,7 @@ def run(edits: Iterable[EditTask[T]], together: Scheduler) -> list[T]:
 
 
 class _NobodyWantsIt(Exception):
-    """Stops a call of which no answer is wanted any more."""
+    """Stops a call when nobody wants its answers any more."""
 
 
 @dataclass(eq=False)

@@ -1,4 +1,4 @@
-"""What is measured: an editor makes an `Edit` of a sample and a seed. AdaptEdit, its controls, anyone's."""
+"""The editors to measure: AdaptEdit, its controls, anyone's. Each makes an `Edit` of a sample and a seed."""
 
 from __future__ import annotations
 
@@ -66,9 +66,9 @@ def frozen(pipe: AdaptEditPipeline, options: dict[str, Any]) -> Editor:
 def predicted(
     pipe: AdaptEditPipeline, options: dict[str, Any], preserve: Preserve, instruction: str = ""
 ) -> Editor:
-    """AdaptEdit as users run it, who give the whole picture where it says that the edit is global.
+    """AdaptEdit as users run it. Where it says that the edit is global, it gets the whole picture.
 
-    instruction: in place of every sample's own.
+    instruction: replaces every sample's own.
     """
 
     def edit(sample: Sample, seed: int) -> Edit:
@@ -91,7 +91,7 @@ def given(
     preserve: Preserve,
     where: Callable[[Sample], Region | None] = lambda sample: sample.region,
 ) -> Editor:
-    """AdaptEdit with a region that it need not find; by default the annotators'."""
+    """AdaptEdit with a given region; by default the annotators'."""
 
     def edit(sample: Sample, seed: int) -> Edit:
         region = where(sample)

@@ -1,6 +1,6 @@
 """A vision-language model as judge, at any endpoint that speaks OpenAI's chat completions.
 
-Two questions a sample, each with two marks in 0..10: was what was asked done, and all else kept (it sees the
+Two questions per sample, each with two marks in 0..10: was the request done, and all else kept (it sees the
 source and the result); is the picture natural, and free of flaws (it sees the result alone). Which questions
 to ask, the lower mark of each two, and overall = sqrt(SC * PQ) are VIEScore's (Ku et al., 2024) and
 GEdit-Bench's; the wording is ours, so these numbers do not compare with theirs.
@@ -63,7 +63,7 @@ class Judge:
         timeout: float = 120.0,
     ) -> None:
         """base_url: such as http://localhost:8000/v1, by default $OPENAI_BASE_URL or OpenAI's own.
-        api_key: by default $OPENAI_API_KEY; servers of one's own often need none.
+        api_key: by default $OPENAI_API_KEY; your own server often needs none.
         temperature: None for models that take none. tries: of each question, for answers that are not as
         asked and for servers that are busy. pause: seconds before the second try, doubled before each further
         one.

@@ -1,4 +1,4 @@
-"""Numbers that others have published, as data, with where each stands. Nothing here was measured by us.
+"""Numbers that others have published, each with its source. Nothing here was measured by us.
 
 A table's numbers compare with one another only. MagicBrush alone has two families, which give the same model
 other numbers on the same pictures: a report prints each under its own title and never in one table.
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 class Published:
     """benchmarks: names (see `evaluation.benchmarks`) beside whose results the table may be printed.
 
-    title: with the protocol. columns: as our metrics name them. rows: by method, a number a column.
+    title: with the protocol. columns: as our metrics name them. rows: by method, one number per column.
     source: who reports them. caution: what a reader must know before comparing, "" for nothing.
     """
 

@@ -1,7 +1,7 @@
 """One editor on one benchmark: edit and score sample by sample, in any number of processes, resumed at will.
 
 A run is a folder. Every sample is a line of edits.jsonl and of scores.jsonl, with its pictures beside them;
-while it is going on the lines lie in shards/, one file a process. Nothing depends on which process did what.
+during a run the lines are in shards/, one file per process. Nothing depends on which process did what.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Shard:
 class Run:
     """out: the run's folder. settings: whatever must be the same when it is resumed.
 
-    scoring: when it is another than before, the pictures that are there are scored anew.
+    scoring: if it has changed, existing pictures are scored again.
     """
 
     out: Path
@@ -91,7 +91,7 @@ class Run:
 
     @property
     def scored_as(self) -> str:
-        """The same for scores that are the same columns of the same metrics."""
+        """Equal for scores with the same columns of the same metrics."""
         columns = [metric.columns for metric in self.scoring.metrics]
         key = json.dumps([columns, self.scoring.unavailable, self.scoring.options])
         return f"{zlib.crc32(key.encode()):08x}"
@@ -108,7 +108,7 @@ def evaluate(
 
     A sample's seed follows from the run's seed and the sample's id alone. An editor's exception, like a
     reported failure, is recorded with its message; the sample then counts with its source unchanged. Lines of
-    an earlier try are kept; pictures are scored anew if the metrics are others. AdaptEditError if the folder
+    an earlier try are kept; pictures are scored again if the metrics differ. AdaptEditError if the folder
     holds a run of another benchmark, editor, seed or settings.
     """
     _describe(run)
@@ -151,7 +151,7 @@ def seed_of(seed: int, sample_id: str) -> int:
 
 
 def _describe(run: Run) -> None:
-    """Writes run.json, or checks that it describes this run; what was made of other scores goes."""
+    """Writes run.json, or checks that it describes this run; removes what other scores made."""
     path, description = run.out / "run.json", run.description()
     if path.exists():
         before = _described(path)
@@ -237,7 +237,7 @@ def _score(run: Run, sample: Sample, result: Image.Image, failure: str | None) -
 
 
 def _edits(run: Run) -> dict[str, Row]:
-    """By sample. A line that is not ours counts as if it were not there: the sample is edited again."""
+    """By sample. A line without our fields is ignored: the sample is edited again."""
     rows = read(run.out, "edits")
     return {row["id"]: row for row in rows if isinstance(row.get("id"), str) and "failure" in row}
 

@@ -41,5 +41,5 @@ def _pairs(folder: Path) -> Iterator[tuple[Region, Region]]:
 
 
 def _pictures(benchmark: str) -> str:
-    """Without what says how the same pictures are used."""
+    """The benchmark's name without the part that says how its pictures are used."""
     return re.sub(r"-(inde|iter|filtered|en|cn)$", "", benchmark)

@@ -1,1 +1,1 @@
-"""Train `tiny`: encoder, then backbone, then adapter; each stage frozen before the next."""
+"""The training loop, its losses and its imperfect masks."""

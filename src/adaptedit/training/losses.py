@@ -11,8 +11,8 @@ def region_aware_loss(error: Tensor, mask: Tensor, weight: float) -> Tensor:
     """Mean error with weight 1 + weight * mask per place, normalised by the weights' sum.
 
     error: (B, N, C) prediction minus target, N tokens or pixels. mask: (B, N) in [0, 1], 1 = edit. The
-    normalisation, per sample, keeps the effective learning rate independent of the mask's area (our choice;
-    the idea: paper).
+    normalisation, per sample, keeps the effective learning rate independent of the mask's area (the idea is
+    the paper's, the normalisation ours).
     """
     weights = 1 + weight * mask
     return ((weights * _per_place(error)).sum(-1) / weights.sum(-1)).mean()
@@ -25,7 +25,7 @@ def mean_error(error: Tensor) -> Tensor:
 
 def _per_place(error: Tensor) -> Tensor:
     """(B, N, C) -> (B, N): the root of the mean square over C. Unlike the square, it does not forgive a faint
-    leak, and what it cannot know becomes a median, not a blur (our choice)."""
+    leak, and what the model cannot know becomes a median, not a blur."""
     return (error.float().square().mean(-1) + 1e-6).sqrt()
 
 

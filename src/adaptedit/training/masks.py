@@ -8,7 +8,7 @@ from torch import Tensor
 
 
 def degrade(mask: Tensor, predicted: Tensor, generator: torch.Generator) -> Tensor:
-    """Each sample's mask as given, grown, shrunk, shifted, boxed, or the predictor's own (our choice).
+    """Each sample's mask as given, grown, shrunk, shifted, boxed, or the predictor's own.
 
     mask, predicted: (B, H, W) in [0, 1]; returns the same shape.
     """

@@ -11,7 +11,7 @@ import torch.distributed as dist
 
 
 def join(rank: int, processes: int, address: str) -> None:
-    """Take one core and meet the others at `address` (tcp://HOST:PORT or file://PATH)."""
+    """Take one core and join the others at `address` (tcp://HOST:PORT or file://PATH)."""
     torch.set_num_threads(1)
     dist.init_process_group("gloo", address, rank=rank, world_size=processes)
 

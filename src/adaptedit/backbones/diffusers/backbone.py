@@ -1,4 +1,4 @@
-"""`DiffusersBackbone`: edits by the pipeline's own `__call__`; its scheduler and guidance stay its own."""
+"""`DiffusersBackbone`: edits by the pipeline's own `__call__`, scheduler and guidance."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from adaptedit.backbones.patterns import spec_of
 from adaptedit.errors import AdaptEditError
 from adaptedit.region import Region, Size
 
-# What `edit` decides itself; all else that the pipeline's __call__ takes is an option.
+# Arguments that `edit` sets itself; every other one of the pipeline's __call__ is an option.
 _OURS = {
     "self", "image", "prompt", "width", "height", "max_area", "_auto_resize", "mask_image",
     "num_inference_steps", "generator", "latents", "num_images_per_prompt", "output_type", "return_dict",
@@ -31,7 +31,7 @@ _OURS = {
 class DiffusersBackbone:
     """A `Backbone` (see backbones/base.py) made of a diffusers pipeline, which stays as it is.
 
-    It takes one picture at a time: the pipelines differ in what they make of several.
+    It takes one picture at a time: the pipelines treat several differently.
     pipe: of a class in `editors.EDITORS`. AdaptEditError for another one, and for float16 weights.
     """
 
@@ -45,7 +45,7 @@ class DiffusersBackbone:
 
     @property
     def name(self) -> str | None:
-        """The hub id that it was loaded by. A folder's name says nothing about the weights."""
+        """The hub id that it was loaded from. A folder's name says nothing about the weights."""
         name = self.pipe.name_or_path
         return name if name and not Path(name).exists() else None
 
@@ -89,10 +89,10 @@ class DiffusersBackbone:
         on_step: OnStep | None = None,
         **options: Any,
     ) -> list[Edited]:
-        """options: any of the pipeline's own arguments, but `guidance_scale` whatever it calls its guidance.
+        """options: any of the pipeline's own arguments; `guidance_scale` is its guidance, whatever its name.
 
         references: more pictures that the prompt may speak of, for pipelines that take several.
-        With `on_step` the pipeline's own progress bar keeps silent.
+        With `on_step` the pipeline's own progress bar is off.
         """
         (image,), (prompt,), (region,), (generator,) = images, prompts, regions, generators
         references = options.pop("references", [])
@@ -149,7 +149,7 @@ def check_dtype(dtype: torch.dtype | None) -> None:
             "this GPU has no bfloat16 of its own, so use torch_dtype=torch.float32, "
             "or torch.bfloat16, which it emulates slowly"
         )
-    raise AdaptEditError(f"Qwen-Image, FLUX and their kin overflow in float16; {advice}")
+    raise AdaptEditError(f"Qwen-Image, FLUX and similar models overflow in float16; {advice}")
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 
 def encode(pipe: Any, image: Image.Image) -> Tensor:
-    """PIL RGB at working size -> the VAE's own latents, its most likely ones: (1, C, h, w)."""
+    """PIL RGB at working size -> the VAE's own latents, the most likely ones: (1, C, h, w)."""
     pixels = pipe.image_processor.preprocess(image).to(pipe._execution_device, pipe.vae.dtype)
     if _is_video(pipe.vae):
         return pipe.vae.encode(pixels.unsqueeze(2)).latent_dist.mode()[:, :, 0]  # type: ignore[no-any-return]

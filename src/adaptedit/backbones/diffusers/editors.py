@@ -1,6 +1,6 @@
-"""What differs from one diffusers editing pipeline to the next: one row of `EDITORS` a class.
+"""What differs from one diffusers editing pipeline to the next: one row of `EDITORS` per class.
 
-Read in diffusers 0.42. All else (prompt templates, guidance, schedules) stays the pipeline's own affair.
+Read in diffusers 0.42. All else (prompt templates, guidance, schedules) is the pipeline's own.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from adaptedit.errors import AdaptEditError
 from adaptedit.region import Size
 
 AREA = 1024 * 1024  # pixels at which these models were trained to edit
-LONGEST = 7.0  # a picture longer than 7:1 is squeezed to it; FLUX.2 refuses longer ones than 8:1
+LONGEST = 7.0  # a picture longer than 7:1 is squeezed to it; FLUX.2 refuses more than 8:1
 
 
 @dataclass(frozen=True)
@@ -26,12 +26,12 @@ class Editor:
     """One pipeline class.
 
     working_size: (pipeline, width / height) -> (W, H) that the pipeline takes as it is, about a megapixel.
-    sized: (W, H) -> the arguments that make it answer at that size.
+    sized: (W, H) -> the arguments that set its output size.
     latents: (VAE, its latents (1, C, h, w)) -> the packed tokens (1, N, D) of its denoising loop.
     guidance: the argument that sets the strength of its guidance, distilled or not.
-    mask: the argument that takes the region as a picture, white = edit, if it cannot do without.
+    mask: the argument that takes the region as a picture, white = edit, if it needs one.
     several: it takes a list of pictures.
-    defaults: arguments that its model card calls for, where the caller says nothing.
+    defaults: arguments that its model card asks for, used where the caller gives none.
     """
 
     working_size: Callable[[Any, float], Size]

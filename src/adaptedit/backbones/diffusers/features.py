@@ -13,7 +13,7 @@ from adaptedit.backbones.base import PromptStates
 from adaptedit.backbones.layouts import Layout
 from adaptedit.backbones.patterns import blocks_of, spec_of
 
-DEPTH = 1 / 3  # of the blocks that a grounding pass runs (our choice)
+DEPTH = 1 / 3  # share of the blocks that a grounding pass runs
 
 Run = Callable[[], Any]  # calls the pipeline as for an edit
 
@@ -22,7 +22,7 @@ def vl_states(pipe: Any, run: Run) -> PromptStates:
     """Last hidden states of the pipeline's vision-language encoder, which it runs on (picture, prompt).
 
     The picture's tokens first, then the rest from where the picture starts: the fixed words of the template
-    before it are left out, as in the states that the DiT gets. Of several pictures the first is meant.
+    before it are left out, as in the states that the DiT gets. Of several pictures it is the first.
     Cost: one pass of the encoder; the DiT does not run.
     """
     inputs, outputs = _until(pipe, pipe.text_encoder, run)
@@ -33,7 +33,7 @@ def vl_states(pipe: Any, run: Run) -> PromptStates:
     place = (ids == config.image_token_id).nonzero()[:, 0]
     place = place[: patches // config.vision_config.spatial_merge_size**2]
 
-    words = torch.arange(len(ids), device=ids.device) >= place[0] - 1  # 1: the mark that a picture starts
+    words = torch.arange(len(ids), device=ids.device) >= place[0] - 1  # 1: the token that starts a picture
     words[place] = False
     order = torch.cat([place, words.nonzero()[:, 0]])
     return PromptStates(states[:, order], real[None, order], len(place))
@@ -42,7 +42,7 @@ def vl_states(pipe: Any, run: Run) -> PromptStates:
 def dit_states(pipe: Any, run: Run) -> PromptStates:
     """The DiT's own states after a third of its blocks: the source's tokens, then the text's.
 
-    One truncated pass at pure noise. Cost: a third of a denoising step (without guidance), and what comes
+    One truncated pass at pure noise. Cost: a third of a denoising step (without guidance), and the work
     before the first step: encoding prompt and picture. A DiT that has the source in its channels (Fill) has
     it in the target's tokens.
     """
@@ -89,5 +89,5 @@ def _until(pipe: Any, module: nn.Module, run: Run) -> tuple[dict[str, Any], Any]
         return reached.inputs, reached.output
     finally:
         handle.remove()
-        pipe.maybe_free_model_hooks()  # the pipeline's own last act: offloaded models go back
+        pipe.maybe_free_model_hooks()  # the pipeline's own last call: offloaded models go back
     raise AssertionError(f"{type(pipe).__name__} never called {type(module).__name__}")

@@ -1,4 +1,4 @@
-"""Watching and steering a pipeline's denoising loop, where every pipeline passes: its scheduler's `step`.
+"""Watches and steers a pipeline's denoising loop by its scheduler's `step`, which every pipeline calls.
 
 Not by `callback_on_step_end`: LongCat has none, and it comes too late to see the initial noise.
 """
@@ -27,8 +27,8 @@ def steered(
 ) -> Iterator[None]:
     """Until the end of the block, report the scheduler's steps, and steer them if `source` is given.
 
-    source: (1, N, D) tokens of the unedited picture; inside: (1, N) bool, True = token may change. The others
-    take the straight path from the loop's own noise to the source, whatever the model says.
+    source: (1, N, D) tokens of the unedited picture; inside: (1, N) bool, True = token may change. The other
+    tokens take the straight path from the loop's own noise to the source, whatever the model says.
     Needs a flow-matching scheduler: latents = (1 - sigma) * target + sigma * noise. AdaptEditError when the
     last step ends in NaN.
     """

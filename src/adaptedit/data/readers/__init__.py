@@ -1,1 +1,1 @@
-"""Data sets of others, read from their real files."""
+"""Readers of published data sets, from their real files."""

@@ -1,4 +1,4 @@
-"""The files of a data set: a folder of one's own or the Hugging Face hub's, and what went wrong with it."""
+"""The files of a data set, from a folder or the Hugging Face hub, and clear errors where that fails."""
 
 from __future__ import annotations
 

@@ -75,7 +75,7 @@ def _target(
 
 
 def _fits_picture(scene: Scene, thing: Thing) -> bool:
-    """Inside the picture, large enough, its box mostly (a sign's: quite) clear of nearer things' boxes."""
+    """Inside the picture, large enough, its box mostly (a sign's: fully) clear of nearer things' boxes."""
     hidden = 0.02 if thing.text else 0.4
     place = scene.camera.project(thing.corners())
     low, high = place[:, :2].min(0), place[:, :2].max(0)
@@ -99,7 +99,7 @@ def _face(scene: Scene, thing: Thing) -> float:
 def _legible(scene: Scene, thing: Thing, text: str) -> bool:
     """Whether the sign's letters would be large enough to read in a picture of 128 pixels."""
     width, height, _ = thing.size
-    scale = (_face(scene, thing) / (width * height)) ** 0.5  # shares of the picture's side a metre
+    scale = (_face(scene, thing) / (width * height)) ** 0.5  # shares of the picture's side per metre
     return bool(capital(text, width / height) * height * scale > _READABLE)
 
 

@@ -1,4 +1,4 @@
-"""From a scene to pixels: Mitsuba 3, one seed a scene, so that what did not change has the same samples."""
+"""From a scene to pixels: Mitsuba 3, one seed per scene, so that what did not change has the same samples."""
 
 from __future__ import annotations
 
@@ -255,7 +255,7 @@ def _cover(fine: Floats, owners: list[int | str]) -> dict[int | str, Floats]:
 
 @lru_cache(maxsize=32)
 def _hdri(path: Path) -> Floats:
-    """Scaled so that a grey card facing up receives 1. The sun's core is capped (our choice: less noise)."""
+    """Scaled so that a grey card facing up receives 1. The sun's core is capped, for less noise."""
     pixels = np.asarray(np.load(path), np.float32)
     height = np.cos(np.linspace(0, np.pi, len(pixels)))[:, None]  # of each row: 1 is straight up
     area = np.sin(np.linspace(0, np.pi, len(pixels)))[:, None] * np.pi / len(pixels) * np.pi / len(pixels)

@@ -16,7 +16,7 @@ _LUMA = np.array([0.2126, 0.7152, 0.0722], np.float32)
 
 
 def exposure(light: Floats) -> float:
-    """The factor that brings a linear picture to a pleasant mean (our choice: 0.42 of clipped luma)."""
+    """The factor that brings a linear picture to a pleasant mean (0.42 of clipped luma)."""
     luma = light @ _LUMA
     return float(0.42 / max(np.minimum(luma, np.percentile(luma, 97)).mean(), 1e-4))
 
@@ -48,7 +48,7 @@ def changed(before: Floats, after: Floats, cover: Floats) -> Pixels:
     """
     size = cover.shape[0]
     taken = ndimage.maximum_filter(cover, 3) if size >= 64 else cover
-    difference = ndimage.median_filter(np.abs(after - before).max(2), 3)  # without what noise is left
+    difference = ndimage.median_filter(np.abs(after - before).max(2), 3)  # without the noise that is left
     difference = ndimage.gaussian_filter(difference, 0.01 * size)
     shaded = np.clip((difference - _FAINT) / (_CLEAR - _FAINT), 0, 1)
     labels, count = ndimage.label((shaded > 0) | (taken > 0))

@@ -1,4 +1,4 @@
-"""Wavefront OBJ with MTL, read once and baked to binary PLY parts, one a material."""
+"""Wavefront OBJ with MTL, read once and baked to binary PLY parts, one per material."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def without_twins(parts: list[Part]) -> list[Part]:
     corners = [part.points[part.faces] for part in parts]
     everything = np.concatenate(corners)
     grid = np.round(everything / max(float(np.ptp(everything)), 1e-9) * 1e5).astype(np.int64)
-    keys = (grid * np.array([1, 1 << 20, 1 << 40])).sum(2)  # one number a corner
+    keys = (grid * np.array([1, 1 << 20, 1 << 40])).sum(2)  # one number per corner
     _, first = np.unique(np.sort(keys, axis=1), axis=0, return_index=True)
     kept = np.zeros(len(everything), bool)
     kept[first] = True
@@ -131,7 +131,7 @@ def write_ply(path: Path, part: Part) -> None:
 
 
 def box_mapped(part: Part, scale: float = 1.0) -> Part:
-    """The same triangles, each textured along the axis that it faces most; `scale` metres a tile."""
+    """The same triangles, each textured along the axis that it faces most; `scale` metres per tile."""
     points = part.points[part.faces.ravel()]
     triangles = points.reshape(-1, 3, 3)
     normal = np.abs(np.cross(triangles[:, 1] - triangles[:, 0], triangles[:, 2] - triangles[:, 0]))

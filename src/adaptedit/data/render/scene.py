@@ -49,7 +49,7 @@ class Thing:
 @dataclass(frozen=True)
 class Light:
     """hdri: a fetched light. rotation: degrees about y. strength: relative to the picture's usual exposure.
-    key: strength of a lamp or sun beside it, 0 for none, from azimuth and height in degrees. tint: of all."""
+    key: strength of an extra lamp or sun, 0 for none, from azimuth and height in degrees. tint: of it all."""
 
     hdri: str
     rotation: float

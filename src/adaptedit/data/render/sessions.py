@@ -1,4 +1,4 @@
-"""Sessions of one to three edits, each the next one's source, that a seed and an index decide alone."""
+"""Sessions of one to three edits; each target is the next source. A seed and an index decide all."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ class Sessions:
                     break
                 turn, state = step
                 turns.append(turn)
-                if turn.kind == "style":  # no render goes on from a drawing
+                if turn.kind == "style":  # no render can follow a drawing
                     break
             if turns:
                 return turns

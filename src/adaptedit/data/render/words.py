@@ -1,4 +1,4 @@
-"""Words that a scene is told with: articles, what has no paint, what signs say, names of places."""
+"""Words that describe a scene: articles, what has no paint, what signs say, names of places."""
 
 from __future__ import annotations
 

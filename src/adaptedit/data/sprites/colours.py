@@ -30,7 +30,7 @@ def recolour(rgb: npt.NDArray[np.float32], name: str) -> npt.NDArray[np.float32]
     """Give a sprite (H, W, 3) in [0, 1] a named colour, keeping its shading.
 
     The shading is the luma's difference from the sprite's median luma; the result is the display colour
-    lightened or darkened by it (our choice: it reads well on glossy renders and is a fixed function of
+    lightened or darkened by it (it reads well on glossy renders and is a fixed function of
     picture and name).
     """
     bright = luma(rgb)

@@ -1,4 +1,4 @@
-"""The whole picture at another hour, season or weather: fixed functions of it (our choice)."""
+"""The whole picture at another hour, season or weather: fixed functions of it."""
 
 from __future__ import annotations
 

@@ -33,9 +33,9 @@ LOOKS: tuple[str | None, ...] = (None, *COLOURS, *MATERIALS, *PATTERNS)  # None:
 
 
 def look(rgb: Pixels, name: str, textures: dict[str, npt.NDArray[np.uint8]]) -> Pixels:
-    """A sprite (H, W, 3) in [0, 1] in a named colour, material or pattern, its shading kept (our choice).
+    """A sprite (H, W, 3) in [0, 1] in a named colour, material or pattern, its shading kept.
 
-    textures: by the names of data/assets.py.
+    textures: by the names of data/sprites/assets.py.
     """
     if name in COLOURS:
         return recolour(rgb, name)

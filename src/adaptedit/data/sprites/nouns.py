@@ -40,7 +40,7 @@ _PLURALS = (
     | {name: name for name in ("cherries", "pancakes", "sunglasses", "popcorn", "broccoli", "bread", "sushi")}
 )
 
-SIGN = Noun("sign", "", also=("board",))  # drawn by data/signs.py, with a word on it
+SIGN = Noun("sign", "", also=("board",))  # drawn by data/sprites/signs.py, with a word on it
 
 TRAIN: tuple[Noun, ...] = (
     Noun("apple", "1f34e", "red"),

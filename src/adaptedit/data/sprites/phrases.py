@@ -26,7 +26,7 @@ KINDS = {  # kind -> how often the small world asks for it
 
 
 def _read(name: str) -> dict[str, tuple[str, ...]]:
-    """Sections of a text file: [kind], then a phrasing a line."""
+    """Sections of a text file: [kind], then one phrasing per line."""
     text = resources.files(__package__).joinpath("phrasings", name).read_text("utf-8")
     sections = (part.split("]\n") for part in text.split("[")[1:])
     return {kind: tuple(lines.strip().split("\n")) for kind, lines in sections}

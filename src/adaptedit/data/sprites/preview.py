@@ -11,7 +11,7 @@ _LABEL, _GAP = 16, 8
 
 
 def contact_sheet(samples: list[EditSample], columns: int = 2) -> Image.Image:
-    """source | mask | target under each instruction, `columns` samples a row."""
+    """source | mask | target under each instruction, `columns` samples per row."""
     side = samples[0].source.shape[0]
     cell = 3 * side + _GAP, side + _LABEL + _GAP
     rows = -(-len(samples) // columns)

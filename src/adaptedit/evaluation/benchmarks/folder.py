@@ -1,4 +1,4 @@
-"""Pictures and instructions of one's own: a metadata.jsonl beside the pictures.
+"""Your own pictures and instructions: a metadata.jsonl beside the pictures.
 
     adaptedit evaluate folder --data my/set --out DIR
 
@@ -58,7 +58,7 @@ class Folder:
 
 def load(*, path: str | Path | None = None, polarity: str | None = None) -> Folder:
     """path: the folder with metadata.jsonl, or a .jsonl of any name. polarity: of masks whose lines do not
-    say it, see `region.Polarity`; it is never guessed.
+    give it, see `region.Polarity`; it is never guessed.
 
     AdaptEditError, with the line's number, for one that is not JSON, lacks what it needs, or repeats an id.
     """

@@ -91,9 +91,9 @@ def load(
     descriptions: str | Path | None = None,
     token: str | None = None,
 ) -> MagicBrush:
-    """path: a folder with the hub's SPLIT-*.parquet, the authors' zip, or what it was unpacked to
+    """path: a folder with the hub's SPLIT-*.parquet, the authors' zip, or the folder it was unpacked to
     (edit_sessions.json, local_descriptions.json, images/IMG/IMG-input.png, ...). Without it, dev comes from
-    the hub. password: of the zip. descriptions: local_descriptions.json for the parquet, which has none.
+    the hub. password: the zip's. descriptions: local_descriptions.json for the parquet, which has none.
 
     AdaptEditError for a test split without a path, a wrong password, and files of another layout.
     """

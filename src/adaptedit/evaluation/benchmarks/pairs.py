@@ -1,4 +1,4 @@
-"""Pairs of our own making, synthetic or rendered, as a benchmark."""
+"""The project's own pairs, synthetic or rendered, as a benchmark."""
 
 from __future__ import annotations
 

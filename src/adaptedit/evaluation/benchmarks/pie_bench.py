@@ -119,5 +119,5 @@ def decode(runs: list[int], size: Size, *, border: bool = False) -> Region:
 
 
 def without_brackets(prompt: str) -> str:
-    """Prompts mark in [brackets] what differs; a model is to see the words alone."""
+    """Prompts mark in [brackets] what differs; a model sees the words alone."""
     return prompt.replace("[", "").replace("]", "")

@@ -3,8 +3,8 @@
     adaptedit data render --out held-out --split phrasings --count 256 --size 128 --spp 16
     adaptedit evaluate rendered --data held-out --out DIR
 
-The loaders of MagicBrush read the same files, but take every pixel that is not fully opaque for edited, as
-MagicBrush means it: faint changes of light then count as much as the edit itself.
+The loaders of MagicBrush read the same files, but count every pixel that is not fully opaque as edited, as
+MagicBrush does: faint changes of light then count as much as the edit itself.
 """
 
 from __future__ import annotations

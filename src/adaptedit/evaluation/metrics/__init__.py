@@ -1,4 +1,4 @@
-"""What is measured of a result: `METRICS` sample by sample, `SET_METRICS` over all of them at once."""
+"""The metrics of results: `METRICS` sample by sample, `SET_METRICS` over all of them at once."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from adaptedit.region import Region
 
 
 class Metric(Protocol):
-    """Made once, called for every sample. Its constructor raises AdaptEditError for what cannot be had."""
+    """Made once, called for every sample. Its constructor raises AdaptEditError if it is not available."""
 
     columns: tuple[str, ...]
 
@@ -67,9 +67,9 @@ ALL = (*METRICS, *SET_METRICS)
 
 @dataclass(frozen=True)
 class Scoring:
-    """What results are scored with. unavailable: the columns that cannot be had, with the reason.
+    """What results are scored with. unavailable: the columns that are not available, with the reason.
 
-    options: what the metrics were made with, by name; results scored with others are not the same.
+    options: what the metrics were made with, by name; other options give other numbers.
     """
 
     metrics: list[Metric] = field(default_factory=list)
@@ -83,10 +83,10 @@ def scoring(
     options: Mapping[str, Mapping[str, Any]] | None = None,
     device: str = "cpu",
 ) -> Scoring:
-    """Those of `METRICS` and `SET_METRICS` that can be had, and why the others cannot.
+    """Those of `METRICS` and `SET_METRICS` that are available, and why the others are not.
 
     options: keyword arguments by name, such as {"clip": {"model": "folder"}}.
-    Raises AdaptEditError for a name that there is not.
+    Raises AdaptEditError for an unknown name.
     """
     known: dict[str, type[Metric] | type[SetMetric]] = {**METRICS, **SET_METRICS}
     if unknown := [name for name in (*names, *(options or {})) if name not in known]:

@@ -14,7 +14,7 @@ SMALLEST = 0.0005  # of the picture's area
 
 
 def change_mask(source: Image.Image, target: Image.Image) -> Region:
-    """1 where source and target (RGB) differ, else 0; of the source's size. Our choice, step by step:
+    """1 where source and target (RGB) differ, else 0; of the source's size. Our own rule, step by step:
 
     the largest difference over the channels is above half of `LEVEL` in the pixel and above all of it in the
     mean of 3 x 3 pixels; closed by a 5 x 5 square; parts and then holes smaller than `SMALLEST` of the

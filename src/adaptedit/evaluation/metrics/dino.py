@@ -1,4 +1,4 @@
-"""DINO similarity: what CLIP does not see, the looks of the very same thing."""
+"""DINO similarity: whether the same object still looks the same, which CLIP does not see."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ class Dino:
     """Cosines in [-1, 1] of DINO ViT-S/16's class token after the last norm; higher is better.
 
     DINO: result and target, shorter side to 256, bicubic, centre crop of 224 (MagicBrush, image_eval.py):
-    it never sees the ends of a long picture. DINO-no-crop: the whole picture squeezed to 224 x 224 (our
-    choice). DINO-source, DINO-source-no-crop: result and source (Emu-Edit); doing nothing gives 1.
+    it never sees the ends of a long picture. DINO-no-crop: the whole picture squeezed to 224 x 224 (not
+    MagicBrush's). DINO-source, DINO-source-no-crop: result and source (Emu-Edit); doing nothing gives 1.
 
     model: hub id or folder. Raises AdaptEditError if it cannot be loaded.
     """

@@ -22,7 +22,7 @@ WINDOW = 11  # pixels, of SSIM's Gaussian of sigma 1.5
 class Fidelity:
     """MSE (lower is better), PSNR in dB up to 100 and SSIM (higher), of RGB in [0, 1].
 
-    M-outside, M-inside: means over the pixels of that side only (our choice). SSIM is the mean of its map
+    M-outside, M-inside: means over the pixels of that side only. SSIM is the mean of its map
     there, the other side replaced by the reference's pixels: an untouched background has exactly 1.
     PIE-M-outside, PIE-M-inside: PIE-Bench's convention: both pictures are black on the other side and the
     mean is over all pixels, so the smaller the side, the better it looks; identical pictures get 100 dB.

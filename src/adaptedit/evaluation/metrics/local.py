@@ -11,7 +11,7 @@ from adaptedit.region import Region
 
 
 class Local:
-    """Mean absolute differences of pixels in [0, 1]; our choice.
+    """Mean absolute differences of pixels in [0, 1]; our own metrics.
 
     L1-inside: result and target where the annotated region is 0.5 or more. L1-outside: result and source
     where it is 0. success: 1 if L1-inside is less than half of what doing nothing gives, else 0.

@@ -18,7 +18,7 @@ class Lpips:
     """LPIPS of SqueezeNet 1.1 (Zhang et al. 2018; torchmetrics, as PIE-Bench); lower is better, 0 identical.
 
     LPIPS-outside, -inside: the mean of its map, at the pictures' size, over that side's pixels, the other
-    side replaced by the reference's pixels (our choice). PIE-LPIPS-outside, -inside: both pictures black on
+    side replaced by the reference's pixels. PIE-LPIPS-outside, -inside: both pictures black on
     the other side, one number for the whole. LPIPS-whole against the target, LPIPS-whole-source the source.
 
     torchvision loads the network's weights. Raises AdaptEditError without it, or without them.

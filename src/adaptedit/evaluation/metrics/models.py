@@ -1,4 +1,4 @@
-"""Models that metrics look through, from the hub or a folder, and the cosine of what they see."""
+"""Models that metrics use, from the hub or a folder, and the cosine of their embeddings."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def load_tokenizer(name: str) -> Any:
 
 
 def cosine(a: Tensor, b: Tensor) -> float:
-    """Of two vectors (D,), in [-1, 1]; 0 if one of them is zero."""
+    """The cosine of two vectors (D,), in [-1, 1]; 0 if one of them is zero."""
     return float(torch.nn.functional.cosine_similarity(a.double(), b.double(), dim=0).clamp(-1.0, 1.0))
 
 

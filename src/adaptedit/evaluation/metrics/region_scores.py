@@ -21,7 +21,7 @@ TOLERANCE = 0.008  # of the picture's diagonal
 
 
 class RegionScores:
-    """In [0, 1]; higher is better but for coverage-error: |found share of the picture - true share|.
+    """In [0, 1]; higher is better, except for coverage-error: |found share of the picture - true share|.
 
     IoU, F1, precision, recall: of pixels; found is mask >= 0.5, truth is the annotators' mask >= 0.5.
     boundary-F: F1 of outline pixels that lie within 0.8 % of the diagonal, rounded up to whole pixels, of the
@@ -79,7 +79,7 @@ def boundary_f(found: Hard, truth: Hard) -> float:
 
 
 def best_threshold(pairs: Iterable[tuple[Region, Region]]) -> float:
-    """Of 0.05, 0.10, … 0.95, that with the highest mean IoU of (found, truth); the nearest to 0.5 if several.
+    """Which of 0.05, 0.10, … 0.95 has the highest mean IoU of (found, truth); if several, the nearest to 0.5.
 
     The pairs must not be those that are then reported.
     """

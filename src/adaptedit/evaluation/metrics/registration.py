@@ -41,7 +41,7 @@ class Alignment:
 def register(first: Plane, second: Plane, mask: Plane) -> Alignment:
     """(H, W) each; values in [0, 1], mask 0 or 1, of the first.
 
-    Refined from the coarse search and from no motion at all; the one that leaves more of the mask explained
+    Refined from the coarse search and from no motion at all; the one that explains more of the mask
     wins. A picture without detail correlates with nothing but an equal one.
     """
     if np.array_equal(first[mask > 0], second[mask > 0]):
@@ -93,7 +93,7 @@ def _level(first: Plane, second: Plane, mask: Plane, factor: float) -> Level:
 
 
 def _details(picture: Plane, mask: Plane) -> Plane:
-    """What is finer than 4 % of the picture. The mean is over the mask only: the rest does not leak."""
+    """Details finer than 4 % of the picture. The mean is over the mask only: the rest does not leak."""
     from scipy import ndimage
 
     sigma = 0.04 * max(picture.shape)
@@ -169,7 +169,7 @@ def _refined(first: Plane, second: Plane, mask: Plane, motion: Plane) -> Plane:
         right = np.einsum("ihw,hw,hw->i", by, fit.residual, weight)
         try:
             step = np.linalg.solve(normal + 1e-9 * np.trace(normal) * np.eye(4), right)[:3]
-        except np.linalg.LinAlgError:  # nothing to hold on to
+        except np.linalg.LinAlgError:  # no detail to align
             break
         step = np.clip(step, (-2.0, -2.0, -0.02), (2.0, 2.0, 0.02))
         motion = motion + step
@@ -191,7 +191,7 @@ class _Fit:
     limit: float
 
     def weight(self) -> Plane:
-        """Tukey's, 0 where one of them is not seen."""
+        """Tukey's weights, 0 where one of them is not seen."""
         return self.on * _inlier(self.residual, self.limit)
 
     def unexplained(self, limit: float) -> float:
@@ -200,7 +200,7 @@ class _Fit:
         return 1.0 - float((self.on * explained).sum() / max(float(self.mask.sum()), 1.0))
 
     def correlation(self) -> float:
-        """Of the inliers; 0 if one of them has no detail, or too little of the mask is seen."""
+        """The inliers' correlation; 0 if one picture has no detail, or too little of the mask is seen."""
         weight = self.weight()
         total = float(weight.sum())
         if self.on.sum() < max(OVERLAP * self.mask.sum(), 16) or total == 0.0:

@@ -22,10 +22,10 @@ class Shift:
     """How the background of the result lies against the source's; our own measure.
 
     shift-x, shift-y: where the source's centre went, in the source's pixels, right and down positive;
-    shift: their length. zoom: size in the result over size in the source; zoom-error: |zoom - 1|, whose mean
-    means something. An unchanged background has 0, 1 and 0.
+    shift: their length. zoom: size in the result over size in the source; zoom-error: |zoom - 1|, which can
+    be averaged. An unchanged background has 0, 1 and 0.
     aligned: 1 if a shift and zoom were found under which the backgrounds' details correlate, else 0, as for
-    a black or quite another picture; the other columns are then absent, so read them beside its mean.
+    a black or an unrelated picture; the other columns are then absent, so read them beside its mean.
 
     The background is what is outside the sample's region; without one, the whole picture, of which the
     changed parts are left out by their residuals. A result of another size is first brought to the source's.

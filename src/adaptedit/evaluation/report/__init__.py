@@ -24,8 +24,8 @@ def write_report(
     """Writes report.md and report.html into `out`, a folder that need not exist; returns the page's path.
 
     folders: of `adaptedit evaluate`, one or more, all of one benchmark. baseline: the editor that all others
-    are compared with; by default "nothing" if it is there, else the first. pictures: on the page, at most of
-    so many samples. published: tables to print apart; by default those known for the benchmark.
+    are compared with; by default "nothing" if it is there, else the first. pictures: of at most
+    so many samples are on the page. published: tables to print apart; by default the benchmark's own.
 
     AdaptEditError if there is nothing to report, benchmarks are mixed, or a file is damaged.
     """

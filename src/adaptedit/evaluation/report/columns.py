@@ -68,7 +68,7 @@ class Group:
 GROUPS = (
     Group(
         "Against the target",
-        "How near the result is to the one that the benchmark holds to be right.",
+        "How near the result is to the benchmark's target.",
         r"L1|L2|CLIP-I|DINO|DINO-no-crop|\w+-whole",
     ),
     Group(
@@ -107,7 +107,7 @@ GROUPS = (
     ),
     Group(
         "Against the source",
-        "Doing nothing is best at these; read them beside the instruction.",
+        "Doing nothing is best here; read them with the columns against the instruction.",
         r".*-source(-no-crop)?|CLIP-im|(PIE-)?structure",
     ),
     Group("Other", "", r".*"),
@@ -121,7 +121,7 @@ def better(column: str) -> int:
 
 
 def finest(column: str) -> int:
-    """Digits after the point at most; of a shift in pixels and of a zoom more would be noise."""
+    """Digits after the point at most; more digits of a shift or a zoom would be noise."""
     return 4 if column.startswith(("shift", "zoom")) else 6
 
 

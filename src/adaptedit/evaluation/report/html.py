@@ -19,7 +19,7 @@ Json = dict[str, Any]
 
 
 def page(summary: Summary, pictures: int = 120) -> str:
-    """pictures: at most so many samples have pictures: the worst, the best and an even spread."""
+    """pictures: how many samples have pictures at most: the worst, the best and an even spread."""
     ids = list(dict.fromkeys(one for editor in summary.editors for one in editor.run.scores))
     data = _tables(summary) | _samples(summary, ids)
     room = LARGEST - len(_embedded(data))
@@ -119,7 +119,7 @@ def _samples(summary: Summary, ids: Sequence[str]) -> Json:
 
 
 def _pictures(summary: Summary, ids: list[str], most: int, room: int) -> Json:
-    """For each sample shown, a dict an editor of indices into `album`; None where the editor has none."""
+    """For each sample shown, one dict per editor of indices into `album`; None where the editor has none."""
     album = Album()
     shown: dict[str, list[Shown]] = {}
     for one in worth_showing(summary, ids):

@@ -1,4 +1,4 @@
-"""The report as Markdown: the page's numbers without its pictures. A column is a row: tables stay narrow."""
+"""The report as Markdown: the page's numbers without its pictures. Columns become rows, as that is narrow."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def markdown(summary: Summary) -> str:
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]], *, words: bool = False) -> str:
-    """Cells are Markdown. The first column is set left, numbers right."""
+    """Cells are Markdown. The first column is aligned left, numbers right."""
     rule = [":--", *[":--" if words else "--:"] * (len(head) - 1)]
     return "\n".join(f"| {' | '.join(row)} |" for row in [head, rule, *rows])
 
@@ -105,7 +105,7 @@ def _by_category(summary: Summary, column: str) -> str:
 
 
 def _cell(one: Estimate | None, digits: int, samples: int | None = None, signed: bool = False) -> str:
-    """In which a line may break before the interval and before n, but not elsewhere."""
+    """A text in which a line may break before the interval and before n, but not elsewhere."""
     if one is None:
         return NONE
     mean, low, high = (_number(value, digits, signed) for value in (one.mean, one.low, one.high))

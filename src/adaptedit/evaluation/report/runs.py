@@ -1,4 +1,4 @@
-"""Reads what `evaluation/run.py` writes: one folder an editor. A damaged line is named, never skipped."""
+"""Reads what `evaluation/run.py` writes: one folder per editor. A damaged line is named, never skipped."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class EditorRun:
     """What is on disk of one editor.
 
     name: its own among the runs of a report. settings: as text, those of the metrics too.
-    expected: samples that there are when the run is finished.
+    expected: how many samples the finished run has.
     edits, scores: lines by sample id, in the order of the file; see `evaluation/run.py`.
     sets: values of the set metrics; {} before the run is finished.
     """
@@ -69,7 +69,7 @@ class EditorRun:
 
     @property
     def failures(self) -> dict[str, str]:
-        """Why, by sample."""
+        """The reason, by sample, for each failed edit."""
         return {one: row["failure"] for one, row in self.scores.items() if row.get("failure")}
 
     @property
@@ -92,7 +92,7 @@ class EditorRun:
 
 
 def read_runs(folders: Sequence[Path]) -> list[EditorRun]:
-    """All runs in these folders: each holds one run, or a folder a run as `adaptedit evaluate` makes them.
+    """All runs in these folders: each holds one run, or one folder per run, as `adaptedit evaluate` does.
 
     AdaptEditError if there is none, if they are of several benchmarks, if one is given twice, or if a file is
     damaged.
@@ -200,7 +200,7 @@ def _checked(row: Row, where: str, columns: tuple[str, ...]) -> str:
         raise AdaptEditError(f"{where}: the id {quoted(one)} is not a file name; {_AGAIN}")
     for key, kinds in FIELDS.items():
         if key in row and not isinstance(row[key], kinds):
-            raise AdaptEditError(f"{where}: {key} is {quoted(row[key])}, of another kind than ours; {_AGAIN}")
+            raise AdaptEditError(f"{where}: {key} is {quoted(row[key])}, of the wrong type; {_AGAIN}")
     _check_finite(row, where, columns)
     return one
 

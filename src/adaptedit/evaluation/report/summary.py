@@ -105,7 +105,7 @@ def summarise(
 def decimals(largest: float) -> int:
     """Four digits for a column whose largest number this is; below 0.01 three, and six decimals at most.
 
-    A power of ten counts to the numbers below it: 1 and 100 are where scores end.
+    A power of ten counts with the numbers below it, as scores end at 1 or 100.
     """
     if largest == 0:
         return 4

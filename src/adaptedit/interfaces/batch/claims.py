@@ -24,7 +24,7 @@ _RANDOM = secrets.token_hex(8)  # with the process's number: the name of the fil
 def replace(out: Path, path: str, data: bytes) -> None:
     """Claims a file, then writes it whole or not at all. path: relative to the batch's folder `out`.
 
-    Raises OSError, and AdaptEditError as `files.replacing`.
+    Raises OSError and, like `files.replacing`, AdaptEditError.
     """
     (out / "shards").mkdir(parents=True, exist_ok=True)
     with replacing(out / path) as temporary:
@@ -35,7 +35,7 @@ def replace(out: Path, path: str, data: bytes) -> None:
 
 @dataclass(frozen=True)
 class Claims:
-    """files: by path, relative to the batch's folder, the hashes of what the batch wrote there.
+    """files: the hashes of what the batch wrote, by path relative to the batch's folder.
 
     temporaries: names without a folder.
     """
@@ -45,7 +45,7 @@ class Claims:
 
     @classmethod
     def of(cls, out: Path) -> Claims:
-        """As they are on the disk now. Batches of older versions have only their "done" lines."""
+        """The claims that are on the disk now. Batches of older versions have only their "done" lines."""
         claims = cls({}, set())
         for one in read(out, NAME):
             claims.add(one.get("path"), one.get("sha256"))
@@ -59,7 +59,7 @@ class Claims:
         return claims
 
     def add(self, path: object, digest: object) -> None:
-        """Of a line that may be damaged: what is no text is left out."""
+        """The texts of a line that may be damaged; anything else is left out."""
         if isinstance(path, str) and isinstance(digest, str):
             self.files.setdefault(path, []).append(digest)
 

@@ -25,7 +25,7 @@ Start = Callable[[int], Edit]  # from a process's number, in that process
 
 @dataclass(frozen=True)
 class Editor:
-    """Loads the editor in the process that calls it. GPUs are dealt out by the process's number.
+    """Loads the editor in the process that calls it. The process's number chooses its GPU.
 
     overwrite: see `Outputs`.
     """
@@ -45,9 +45,9 @@ class Editor:
 
 
 def edit(pipe: AdaptEditPipeline, outputs: Outputs, record: Record) -> Row:
-    """The record's line. Whatever goes wrong with it is in there; only CannotWrite is raised.
+    """The record's line. It also says what went wrong; only CannotWrite is raised.
 
-    Pictures that the batch wrote are there afterwards if, and only if, the status is "done".
+    Afterwards, pictures that the batch wrote exist if, and only if, the status is "done".
     """
     started = time.perf_counter()
     try:

@@ -19,12 +19,12 @@ _SURROGATE = re.compile(r"[\ud800-\udfff]")  # half a character, which no file a
 
 
 def problems(fields: Fields) -> list[str]:
-    """What is wrong with each field by itself, in words that go after where it stands."""
+    """What is wrong with each field by itself, in words that follow the record's place."""
     found = [f'lacks "{key}"' for key in ("image", "instruction") if key not in fields]
     for key, value in fields.items():
         if key not in KNOWN:
             name = f'"{key}"' if key.isidentifier() and len(key) <= 60 else quoted(key)
-            found.append(f"{name} is no field; use {', '.join(KNOWN)}")
+            found.append(f"{name} is not a field; use {', '.join(KNOWN)}")
         elif not KNOWN[key][0](value):
             found.append(f'"{key}" must be {KNOWN[key][1]}, got {quoted(value)}')
     if fields.get("everywhere") and "region" in fields:
@@ -36,7 +36,7 @@ def problems(fields: Fields) -> list[str]:
 
 
 def outside(path: str) -> bool:
-    """Whether a path may leave the folder that it is relative to; on Windows by a drive or \\ too."""
+    """Whether a path may leave the folder that it is relative to; on Windows also by a drive or \\."""
     return any(bool(kind(path).anchor) or ".." in kind(path).parts for kind in _KINDS)
 
 
@@ -47,7 +47,7 @@ def named(path: object) -> str:
 
 
 def _text(value: Any) -> bool:
-    """Of one line, as a file's name can be."""
+    """Whether it is text of one line, as a file's name can be."""
     return isinstance(value, str) and bool(value.strip()) and _CONTROL_OR_SURROGATE.search(value) is None
 
 

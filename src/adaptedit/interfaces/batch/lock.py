@@ -1,7 +1,7 @@
 """One batch in a folder at a time; shares of one batch side by side.
 
 Each share holds a lock of the operating system on OUT/shards/share-I-of-N.lock, which ends with its process,
-however that ends. Beside it a JSON file says who holds it: a lock file itself is emptied by whoever tries it.
+however that ends. Beside it a JSON file says who holds it: each process that tries a lock empties its file.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def only_batch(out: Path, number: int, count: int) -> Iterator[None]:
     """Makes the folder, and holds it for share `number` of `count` in the body.
 
     Raises AdaptEditError if a batch is running there that would do the same records, or if the folder cannot
-    be made or written to. Leaves no folder behind that was made here and in which nothing was written.
+    be made or written to. Removes folders that it made and in which nothing was written.
     """
     shards = out / "shards"
     made = [folder for folder in (shards, out, *out.parents) if not os.path.lexists(folder)]
@@ -88,7 +88,7 @@ def _take(out: Path, number: int, count: int) -> BaseFileLock | None:
 
 @contextmanager
 def _starting(shards: Path) -> Iterator[None]:
-    """Only one batch at a time looks who is there, comes, or leaves. Raises OSError, NotImplementedError."""
+    """One batch at a time looks for others, starts, or ends. Raises OSError, NotImplementedError."""
     lock = FileLock(shards / "lock")
     try:
         lock.acquire(timeout=WAIT)
@@ -126,7 +126,7 @@ def _give_back(shards: Path, lock: BaseFileLock) -> None:
 
 
 def _unlink(path: Path) -> None:
-    """A share's lock file and its owner's, while nobody else may start."""
+    """Removes a share's lock file and its owner's file, while no other batch may start."""
     for one in (path, path.with_suffix(".json")):
         one.unlink(missing_ok=True)
 
@@ -149,7 +149,7 @@ def _age(seconds: float) -> str:
 
 
 def _remove(folders: list[Path]) -> None:
-    """Those that are empty, the innermost first."""
+    """Removes the empty ones, the innermost first."""
     for folder in folders:
         with suppress(OSError):
             folder.rmdir()

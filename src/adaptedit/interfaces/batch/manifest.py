@@ -1,6 +1,6 @@
-"""What became of every record: OUT/manifest.jsonl, and OUT/manifest.json about all of it.
+"""The result of every record: OUT/manifest.jsonl, and OUT/manifest.json about the batch.
 
-While a run is going on its lines are in OUT/shards/, one file a shard. One process writes each.
+During a run its lines are in OUT/shards/, one file per shard. One process writes each.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ WEIGHTS = Path(__file__).parents[2] / "tiny" / "weights"
 
 
 def row(record: Record, status: Status, error: str | None = None) -> Row:
-    """A line of the manifest, of a record that gave no picture."""
+    """A line of the manifest for a record that gave no picture."""
     return {
         "id": record.id,
         "status": status,
@@ -47,7 +47,7 @@ def row(record: Record, status: Status, error: str | None = None) -> Row:
 
 
 def append(out: Path, shard: int, one: Row) -> None:
-    """CannotWrite if the disk is full; what was written of the line by then does no harm."""
+    """CannotWrite if the disk is full; a partly written line does no harm."""
     try:
         lines.append(out, NAME, shard, one)
     except OSError as error:
@@ -55,7 +55,7 @@ def append(out: Path, shard: int, one: Row) -> None:
 
 
 def latest(out: Path, records: Iterable[Record]) -> dict[str, Row]:
-    """By id, the newest line of each record that is as it was when that was written.
+    """By id, the newest line of each record that has not changed since.
 
     Lines that lack a field, or have another type in it, count as not there.
     """
@@ -84,7 +84,7 @@ def _texts(value: Any) -> bool:
 
 
 def is_done(out: Path, record: Record, one: Row) -> bool:
-    """Its pictures are there, and are the very ones that its line names."""
+    """Whether its pictures exist and have the hashes of its line."""
     if one["status"] != "done" or one["outputs"] != list(record.outputs):
         return False
     try:
@@ -99,7 +99,7 @@ def is_done(out: Path, record: Record, one: Row) -> bool:
 def merge(out: Path, records: list[Record]) -> dict[str, Row]:
     """Writes manifest.jsonl, a line for each record that has one, in the records' order; returns `latest`.
 
-    Shards may end at the same time: whoever has written looks whether more has come, so the last knows all.
+    Shards may end at the same time: each looks for new lines after it has written, so the last one has all.
     Raises CannotWrite.
     """
     known: dict[str, Row] = {}
@@ -112,7 +112,7 @@ def merge(out: Path, records: list[Record]) -> dict[str, Row]:
 
 
 def _replace(path: Path, data: bytes) -> None:
-    """If it is another than is there. Raises CannotWrite."""
+    """Writes the file if its bytes differ. Raises CannotWrite."""
     try:
         if not path.is_file() or path.read_bytes() != data:
             replace(path.parent, path.name, data)
@@ -121,12 +121,12 @@ def _replace(path: Path, data: bytes) -> None:
 
 
 def _sizes(out: Path) -> dict[str, int]:
-    """Of files that only grow."""
+    """The sizes of files that only grow."""
     return {path.name: path.stat().st_size for path in (out / "shards").glob(f"{NAME}.*.jsonl")}
 
 
 def describe(out: Path, backbone: str, adapter: str | None) -> None:
-    """Writes manifest.json, or checks that it is of the same editor and notes other versions.
+    """Writes manifest.json, or checks that it names the same editor and notes other versions.
 
     Raises AdaptEditError for another editor, for manifests that no batch wrote, and if the folder cannot be
     made; CannotWrite if they cannot be written.
@@ -203,7 +203,7 @@ def _label(weights: Row | None) -> str:
 
 
 def _weights(name: str | None) -> Row | None:
-    """Its name, and of weights on this disk their hash: the same name may be trained anew."""
+    """Its name, and the hash of weights on this disk, which may be retrained under one name."""
     if name is None:
         return None
     folder = WEIGHTS if name == "tiny" else Path(name)

@@ -40,7 +40,7 @@ class Outputs:
         self._claims: Claims | None = None  # read when a file is met for the first time
 
     def check(self, records: Iterable[Record]) -> None:
-        """Before the work. Raises BadRecords with a line for each file in the way, or read-only folder."""
+        """For use before the work. Raises BadRecords with a line per file in the way or read-only folder."""
         paths = [path for record in records for path in record.outputs]
         folders = sorted({os.path.dirname(path) for path in paths})
         found = [wrong for folder in folders if (wrong := self._shut(folder))]
@@ -61,7 +61,7 @@ class Outputs:
         return [problem for path in wrong if (problem := self._problem(path))]
 
     def write(self, files: Mapping[str, bytes]) -> None:
-        """All of them, or none if anything that is not the batch's own is at one of the places.
+        """Writes all files, or none if one of the places holds anything that is not the batch's own.
 
         Raises AdaptEditError for that, and CannotWrite if the disk does not take them.
         """
@@ -81,7 +81,7 @@ class Outputs:
             raise CannotWrite.to(path, error) from None
 
     def remove(self, paths: Iterable[str]) -> None:
-        """Those of the files that are the batch's own. Raises CannotWrite."""
+        """Removes those of the files that are the batch's own. Raises CannotWrite."""
         for path in paths:
             place = self.out / path
             try:
@@ -103,8 +103,8 @@ class Outputs:
             folder = _nearest(place.parent)
             if not folder.is_dir():
                 return (
-                    f"{named(folder)}: is no folder, but {named(path)} goes into it; move it away, or give "
-                    "another --out"
+                    f"{named(folder)}: is not a folder, but {named(path)} goes into it; move it away, or "
+                    "give another --out"
                 )
             return None
         if not stat.S_ISREG(status.st_mode):
@@ -138,11 +138,11 @@ class Outputs:
 
 
 class _InTheWay(AdaptEditError):
-    """The record cannot have its place."""
+    """The record's place is taken."""
 
 
 def _status(path: Path) -> os.stat_result | None:
-    """Of the path itself, not of what a link points to. None if nothing is there."""
+    """The path's own status, not that of a link's target. None if nothing is there."""
     try:
         return os.lstat(path)
     except (FileNotFoundError, NotADirectoryError):

@@ -23,7 +23,7 @@ TRIES = 2  # of a record, or of a process before its first record, that ends the
 
 @dataclass
 class _Worker:
-    """record: what it is doing; None while it loads the editor."""
+    """record: the one it edits; None while it loads the editor."""
 
     process: SpawnProcess
     number: int
@@ -31,7 +31,7 @@ class _Worker:
 
 
 def in_processes(records: list[Record], start: Start, count: int) -> Generator[Row]:
-    """Lines in the order they are done. A record that ended two processes is a failed one.
+    """Lines in the order they are done. A record that ended two processes is failed.
 
     Raises AdaptEditError as `start` and the edits do, and if processes die while they load.
     """
@@ -93,7 +93,7 @@ def in_processes(records: list[Record], start: Start, count: int) -> Generator[R
 
 
 def _work(connection: Connection[Any, Any], start: Start, number: int) -> None:
-    """Says None when the editor is loaded, then a row for each record; a text ends the batch."""
+    """Sends None when the editor is loaded, then a row for each record; a text ends the batch."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's, which then ends this process
     with suppress(EOFError, BrokenPipeError):  # no more records, or no parent
         try:

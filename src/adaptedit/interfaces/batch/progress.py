@@ -1,4 +1,4 @@
-"""How a batch is going: a bar with the time left for whoever watches, a line a minute in a log."""
+"""How a batch is going: a bar with the time left on a terminal, one line per minute in a log."""
 
 from __future__ import annotations
 
@@ -54,6 +54,6 @@ def progress(total: int) -> Iterator[Callable[[Row], None]]:
 
 
 def line(done: int, total: int, failed: int, seconds: float) -> str:
-    """For a log: what is done after so many seconds, and when the rest will be."""
+    """A line for a log: what is done after `seconds`, and the time left."""
     remaining = timedelta(seconds=round(seconds / done * (total - done)))
-    return f"{done} of {total}, {failed} failed, {seconds / done:.2f} s a record, {remaining} left"
+    return f"{done} of {total}, {failed} failed, {seconds / done:.2f} s per record, {remaining} left"

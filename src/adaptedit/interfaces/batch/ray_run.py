@@ -17,18 +17,18 @@ from adaptedit.interfaces.batch.editor import Edit, Start
 from adaptedit.interfaces.batch.records import Record
 from adaptedit.jsonl import Row
 
-BLOCK = 8  # records that a worker takes at once; what the driver has not got when it is killed is done again
+BLOCK = 8  # records that a worker takes at once; those that a killed driver had not received are done again
 TRIES = 2  # of a record that kills its worker; Ray itself would retry without end
 LOADING = ""  # in place of a record's id
 SWITCHES = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_BACKEND_LOG_LEVEL": "fatal"}
 
 
 def in_ray(records: list[Record], start: Start, workers: int | None = None) -> Generator[Row]:
-    """Lines in the order they are done, one a record. workers: one a GPU by default, or else one a core.
+    """Lines in the order they are done, one per record. workers: by default one per GPU, or else per core.
 
     Uses the cluster of RAY_ADDRESS, or starts Ray here. The batch's folder and the pictures must have the
     same paths on all machines. A worker that dies is replaced and its block done again, with the same bytes;
-    a record that killed two is a failed one.
+    a record that killed two is failed.
 
     Raises AdaptEditError if Ray is not installed, as `start` and the edits do, and if workers die loading.
     """
@@ -70,7 +70,7 @@ def in_ray(records: list[Record], start: Start, workers: int | None = None) -> G
 
 
 class _Worker:
-    """An actor. What ends the batch is handed back as a row, in place of Ray's traceback."""
+    """An actor. An error that ends the batch is returned as a row, without Ray's traceback."""
 
     def __init__(self, start: Start, tries: Any, workers: int) -> None:
         self.start, self.tries, self.workers = start, tries, workers
@@ -109,7 +109,7 @@ class _Worker:
 
 
 class _Tries:
-    """An actor that counts what was begun and not ended, which a worker that dies cannot."""
+    """An actor that counts records begun and not ended, which a worker that dies cannot do."""
 
     def __init__(self) -> None:
         self.begun = Counter[str]()

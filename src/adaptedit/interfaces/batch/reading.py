@@ -19,7 +19,7 @@ HEAD = 65_536  # bytes of a file that show whether it is text
 
 
 class BadRecords(AdaptEditError):
-    """problems: one line each, that starts with where it is. source: the jobs, or the outputs' folder."""
+    """problems: one line each, starting with its place. source: the jobs, or the outputs' folder."""
 
     def __init__(self, problems: list[str], source: Path) -> None:
         self.problems = problems
@@ -30,7 +30,7 @@ class BadRecords(AdaptEditError):
 def load(source: Path, out: Path, instruction: str | None = None) -> list[Record]:
     """source: a JSONL, a folder with metadata.jsonl, or a folder whose pictures are all edited.
 
-    out: the batch's folder. instruction: of the records that have none.
+    out: the batch's folder. instruction: for records without one.
 
     Raises BadRecords for fields, types, missing files, ids or outputs that two records share, outputs inside
     one another, and outputs that would overwrite an input; AdaptEditError if there is no record at all.
@@ -82,11 +82,11 @@ def _pictures(folder: Path) -> Iterator[tuple[str, Fields | str]]:
 
 
 def _lines(path: Path) -> Iterator[tuple[str, Fields | str]]:
-    """Where it stands, and the object or what is wrong with it. A field that is null is not given."""
+    """Its place, and the object or what is wrong with it. A null field counts as not given."""
     try:
         if not stat.S_ISREG(os.stat(path).st_mode):  # a pipe or a device may never end
             raise AdaptEditError(
-                f"{named(path)}: is no ordinary file; give a JSONL file or a folder of pictures"
+                f"{named(path)}: is not an ordinary file; give a JSONL file or a folder of pictures"
             )
         file = path.open("rb")
     except OSError as error:
@@ -94,7 +94,7 @@ def _lines(path: Path) -> Iterator[tuple[str, Fields | str]]:
     with file:
         if b"\0" in file.read(HEAD):
             raise AdaptEditError(
-                f"{named(path)}: is no text in UTF-8; give a JSONL file or a folder of pictures"
+                f"{named(path)}: is not text in UTF-8; give a JSONL file or a folder of pictures"
             )
         file.seek(0)
         for number, line in enumerate(file, start=1):
@@ -122,7 +122,7 @@ def _unreadable(path: Path, error: OSError) -> AdaptEditError:
 
 
 class _Checks:
-    """What one record alone cannot tell: whether its files are there and its names its own."""
+    """Checks beyond one record's fields: its files exist, its names are unique."""
 
     def __init__(self) -> None:
         self.records: list[Record] = []
@@ -191,5 +191,5 @@ def _missing(record: Record) -> Iterator[str]:
             yield f"{named(path)} cannot be read ({error.strerror}); give the path of a picture"
         else:
             if kind != stat.S_IFREG:
-                what = "a folder" if kind == stat.S_IFDIR else "no ordinary file"
+                what = "a folder" if kind == stat.S_IFDIR else "not an ordinary file"
                 yield f"{named(path)} is {what}; give the path of a picture"

@@ -32,7 +32,7 @@ AS_GIVEN = (
 class Record:
     """id: as given, or the picture's path without its suffix (its name, if it lies outside `root`).
 
-    outputs: relative to the batch's folder, one a candidate. root: the folder that the paths start from.
+    outputs: relative to the batch's folder, one per candidate. root: the folder that the paths start from.
     fields: as written, checked by `fields.problems`.
     """
 
@@ -53,13 +53,13 @@ class Record:
 
     @property
     def seed(self) -> int:
-        """As given, or else from the id alone, so that every run of the record has it."""
+        """As given, or else from the id alone, so that every run uses the same."""
         given: int | None = self.fields.get("seed")
         return zlib.crc32(self.id.encode()) & 0x7FFFFFFF if given is None else given
 
     @property
     def digest(self) -> str:
-        """The same for records that say the same, wherever their folder is."""
+        """Equal for records with equal fields, wherever their folder is."""
         said = json.dumps([self.id, self.fields], sort_keys=True)
         return hashlib.sha256(said.encode()).hexdigest()[:16]
 
@@ -68,7 +68,7 @@ class Record:
         return [self.root / self.fields[key] for key in FILES if key in self.fields]
 
     def job(self) -> EditJob:
-        """With the files read. Raises AdaptEditError if they cannot be, or do not fit together."""
+        """The job, with its files read. Raises AdaptEditError if that fails or they do not fit together."""
         from adaptedit.editing.job import EditJob
         from adaptedit.pictures.picture import Picture
         from adaptedit.region import load_region

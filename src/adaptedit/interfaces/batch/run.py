@@ -28,7 +28,7 @@ def here(records: list[Record], start: Start) -> Generator[Row]:
 
 
 def left(out: Path, records: list[Record], retry_failed: bool = False) -> list[Record]:
-    """Those that have no line yet, or whose pictures are gone or changed; the failed ones too if asked."""
+    """Records that have no line yet, or whose pictures are gone or changed; failed ones too if asked."""
     known = manifest.latest(out, records)
 
     def settled(record: Record) -> bool:
@@ -49,9 +49,9 @@ def run(
     shard: int = 0,
     on_row: Callable[[Row], None] = lambda row: None,
 ) -> Counter[str]:
-    """Notes every row as it comes, then writes manifest.jsonl. How many of `ours` have which status.
+    """Notes every row as it comes, then writes manifest.jsonl. Returns how many of `ours` have each status.
 
-    records: of all shards. rows: of those of `ours` that are left. shard: this one's number.
+    records: of all shards. rows: of the unfinished ones of `ours`. shard: this one's number.
     """
     _sweep(out, ours)
     with closing(rows):
@@ -63,7 +63,7 @@ def run(
 
 
 def _sweep(out: Path, records: list[Record]) -> None:
-    """Removes what killed runs left half-written beside the pictures: claimed by them, or still empty."""
+    """Removes half-written files of killed runs beside the pictures: claimed by them, or still empty."""
     claims: Claims | None = None
     for folder in {out, *((out / path).parent for record in records for path in record.outputs)}:
         for path in _leftovers(folder):

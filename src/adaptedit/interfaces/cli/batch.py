@@ -1,4 +1,4 @@
-"""`adaptedit batch`: a thin door over `batch/`."""
+"""`adaptedit batch`: a thin layer over `interfaces/batch/`."""
 
 from __future__ import annotations
 
@@ -54,7 +54,8 @@ def batch(
     overwrite: Annotated[
         bool,
         typer.Option(
-            "--overwrite", help="Replace files at the outputs' places that this batch did not write."
+            "--overwrite",
+            help="Replace existing files in the way of outputs, though this batch did not write them.",
         ),
     ] = False,
     backbone: BackboneName = "tiny",
@@ -150,7 +151,7 @@ def batch(
 
 @contextmanager
 def _all_problems() -> Iterator[None]:
-    """Of BadRecords in the body, shows each problem before the error itself, which counts them."""
+    """Shows each problem of a BadRecords in the body, before the error itself, which counts them."""
     from adaptedit.interfaces.batch.reading import BadRecords
 
     try:

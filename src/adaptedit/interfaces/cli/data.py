@@ -11,16 +11,16 @@ from adaptedit.interfaces.cli.share import share
 
 app = typer.Typer(no_args_is_help=True, help="The pictures that synthetic pairs are made of.")
 
-Seed = Annotated[int, typer.Option(min=0, help="With a session's number, decides it to the pixel.")]
-RenderSplit = Annotated[str, typer.Option(help="train, or held out: nouns, scenes, phrasings.")]
-Size = Annotated[int, typer.Option(min=16, help="Pixels, side of a picture.")]
-Samples = Annotated[int, typer.Option("--spp", min=1, help="Light paths per pixel; 16 is calm.")]
+Seed = Annotated[int, typer.Option(min=0, help="The same seed gives the same pixels.")]
+RenderSplit = Annotated[str, typer.Option(help="train, or a held-out split: nouns, scenes, phrasings.")]
+Size = Annotated[int, typer.Option(min=16, help="Side of a picture in pixels.")]
+Samples = Annotated[int, typer.Option("--spp", min=1, help="Light paths per pixel; 16 gives little noise.")]
 
 
 @app.command()
 def fetch(
     rendered: Annotated[
-        bool, typer.Option("--render", help="What `render` needs instead: models, lights, textures.")
+        bool, typer.Option("--render", help="Download what `render` needs: models, lights, textures.")
     ] = False,
 ) -> None:
     """Download objects and textures by package name (npm and pip; --render: apt-get too) and pack them."""
@@ -55,14 +55,14 @@ def preview(
 
 @app.command()
 def render(
-    out: Annotated[Path, typer.Option("--out", "-o", help="A folder; a killed render goes on from it.")],
-    count: Annotated[int, typer.Option(min=1, help="Sessions of 1-3 edits, in whole files of 32.")] = 1024,
+    out: Annotated[Path, typer.Option("--out", "-o", help="Output folder; run again to resume.")],
+    count: Annotated[int, typer.Option(min=1, help="Sessions of 1-3 edits, in files of 32.")] = 1024,
     size: Size = 128,
     spp: Samples = 16,
     seed: Seed = 0,
     split: RenderSplit = "train",
     shard: Annotated[
-        str, typer.Option(metavar="I/N", help="Only the i-th of n shares of the files, 1/4 to 4/4.")
+        str, typer.Option(metavar="I/N", help="Render only share I of N equal shares: 1/4 to 4/4.")
     ] = "1/1",
 ) -> None:
     """Render pairs of physically based scenes, as parquet files in MagicBrush's schema."""
@@ -99,7 +99,7 @@ def render_preview(
 
 
 def _check_sheet(out: Path) -> None:
-    """Refuses before the work what could not be written after it."""
+    """Checks before the work that the sheet can be written."""
     from adaptedit.files import check_writable
     from adaptedit.pictures.save import check_format
 

@@ -1,4 +1,4 @@
-"""`adaptedit edit` and `adaptedit region`: a thin door over `editing/`.
+"""`adaptedit edit` and `adaptedit region`: a thin layer over `editing/`.
 
 Whatever can be refused is refused before a model is loaded, and files are written only after everything else
 has succeeded.
@@ -31,13 +31,15 @@ Preserve = Literal["exact", "latent", "soft"]
 ImagePath = Annotated[
     Path, typer.Argument(metavar="IMAGE", help="The picture: PNG, JPEG, WebP, BMP or TIFF.")
 ]
-Instruction = Annotated[str, typer.Argument(metavar="INSTRUCTION", help="What to do: remove the apple.")]
+Instruction = Annotated[
+    str, typer.Argument(metavar="INSTRUCTION", help="What to do, such as: remove the apple.")
+]
 BackboneName = Annotated[
     str, typer.Option("--backbone", help="The editor: tiny, a folder, or a hub id of a diffusers pipeline.")
 ]
 AdapterName = Annotated[
     str | None,
-    typer.Option("--adapter", help="Its adapter: a folder or a hub id.", show_default="tiny's own"),
+    typer.Option("--adapter", help="The editor's adapter: a folder or a hub id.", show_default="tiny's own"),
 ]
 
 MOST_STEPS = 1000  # as many as there are levels of noise in training
@@ -47,7 +49,7 @@ Threshold = Annotated[
     typer.Option(
         min=0.01,
         max=0.99,
-        help="How sure a pixel must be to be in the region found; lower finds more.",
+        help="Lowest probability of a pixel in the region found; lower finds more.",
         rich_help_panel=WHERE,
     ),
 ]
@@ -61,20 +63,24 @@ Include = Annotated[
     list[str] | None,
     typer.Option(
         metavar="PLACE",
-        help="X,Y: only the part found there. LEFT,TOP,RIGHT,BOTTOM: this box too. Pixels; may be repeated.",
+        help="X,Y: keep only the part there. LEFT,TOP,RIGHT,BOTTOM: add this box. Pixels; may be repeated.",
         rich_help_panel=WHERE,
     ),
 ]
 Exclude = Annotated[
     list[str] | None,
     typer.Option(
-        metavar="PLACE", help="The same, but not the part there, and not the box.", rich_help_panel=WHERE
+        metavar="PLACE",
+        help="X,Y: drop the part there. LEFT,TOP,RIGHT,BOTTOM: cut this box out. Pixels; may be repeated.",
+        rich_help_panel=WHERE,
     ),
 ]
 Within = Annotated[
     Path | None, typer.Option(help="A mask: nothing outside it is edited.", rich_help_panel=WHERE)
 ]
-Invert = Annotated[bool, typer.Option("--invert", help="Everything else instead.", rich_help_panel=WHERE)]
+Invert = Annotated[
+    bool, typer.Option("--invert", help="Edit everything but the region.", rich_help_panel=WHERE)
+]
 Grow = Annotated[
     float, typer.Option(help="Pixels to grow the region by; negative: to shrink it.", rich_help_panel=WHERE)
 ]
@@ -98,10 +104,10 @@ def edit(
     ] = None,
     seed: Annotated[
         int | None,
-        typer.Option(min=0, max=2**63 - 1, help="Gives the same result again.", show_default="drawn"),
+        typer.Option(min=0, max=2**63 - 1, help="The same seed gives the same result.", show_default="drawn"),
     ] = None,
     candidates: Annotated[
-        int, typer.Option("--candidates", "-n", min=1, max=64, help="Results to choose from, OUT-1 to OUT-n.")
+        int, typer.Option("--candidates", "-n", min=1, max=64, help="How many results: OUT-1 to OUT-n.")
     ] = 1,
     save_region: Annotated[
         Path | None, typer.Option(help="Also write the region: a PNG, white = edit.")
@@ -111,11 +117,15 @@ def edit(
     ] = None,
     feather: Annotated[
         float | None,
-        typer.Option(min=0, help="Pixels of the soft edge.", show_default="a twentieth of the region"),
+        typer.Option(
+            min=0, help="Width of the soft edge in pixels.", show_default="a twentieth of the region"
+        ),
     ] = None,
     context: Annotated[
         float,
-        typer.Option(min=1, help="Side of what the editor sees over that of what may change."),
+        typer.Option(
+            min=1, help="Side of the crop that the editor sees, relative to the part that may change."
+        ),
     ] = 2.0,
     region: Annotated[
         Path | None,
@@ -123,7 +133,7 @@ def edit(
     ] = None,
     polarity: MaskPolarity = "white",
     everywhere: Annotated[
-        bool, typer.Option("--everywhere", help="The whole picture.", rich_help_panel=WHERE)
+        bool, typer.Option("--everywhere", help="Edit the whole picture.", rich_help_panel=WHERE)
     ] = False,
     threshold: Threshold = 0.5,
     include: Include = None,
@@ -246,7 +256,7 @@ def _job(
     exclude: list[str] | None,
     **options: Any,
 ) -> EditJob:
-    """What the options say, with the files read."""
+    """The job that the options describe, with its files read."""
     if not instruction.strip():
         raise AdaptEditError('the instruction is empty; say what to do, such as "remove the apple"')
     from adaptedit.editing.job import EditJob
@@ -255,7 +265,7 @@ def _job(
     picture = Picture.open(image)
     with suppress(
         UnicodeError
-    ):  # UTF-8 where the locale says something else; refused by EditJob if it is none
+    ):  # UTF-8 where the locale says something else; refused by EditJob if it is not UTF-8
         instruction = os.fsencode(instruction).decode("utf-8")
     return EditJob(
         image=picture,
@@ -273,7 +283,7 @@ def _place(text: str) -> Box | Point:
         return tuple(int(number) for number in text.split(","))  # type: ignore[return-value]
     except ValueError:
         raise AdaptEditError(
-            f"{quoted(text)} is no place; give X,Y or LEFT,TOP,RIGHT,BOTTOM in pixels"
+            f"{quoted(text)} is not a place; give X,Y or LEFT,TOP,RIGHT,BOTTOM in pixels"
         ) from None
 
 
@@ -283,7 +293,7 @@ def _numbered(path: Path, count: int) -> list[Path]:
     try:
         return [path.with_stem(f"{path.stem}-{n}") for n in range(1, count + 1)]
     except ValueError:  # such as the folder "."
-        raise AdaptEditError(f"{path}: is no name for a file; give one that ends in .png") from None
+        raise AdaptEditError(f"{path}: is not a name for a file; give one that ends in .png") from None
 
 
 def _about(region: Region) -> list[str]:
@@ -291,7 +301,7 @@ def _about(region: Region) -> list[str]:
 
 
 def _check_outputs(pictures: list[Path | None], masks: list[Path | None], overwrite: bool) -> None:
-    """Refuses now what could not be written after minutes of work, and what would replace somebody's file."""
+    """Checks now, not after minutes of work, that the outputs can be written and replace no other file."""
     from adaptedit.files import check_writable
     from adaptedit.pictures.formats import WRITABLE
 
@@ -314,7 +324,7 @@ def _grey(region: Region) -> Image.Image:
 
 
 def _write(pictures: dict[Path, Image.Image | Image16]) -> None:
-    """All of them or none: every file is complete beside its place before the first one takes it."""
+    """Writes all or none: every file is complete beside its place before the first is renamed."""
     from adaptedit.files import replacing, write_atomically
     from adaptedit.pictures.save import encode
 

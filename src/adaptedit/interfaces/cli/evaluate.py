@@ -1,4 +1,4 @@
-"""`adaptedit evaluate`: a thin door over evaluation/run.py."""
+"""`adaptedit evaluate`: a thin layer over evaluation/run.py."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ Bench = Annotated[
     typer.Argument(
         metavar="BENCH",
         help="synthetic, rendered, folder, magicbrush-{dev,test}-{inde,iter}, emu-edit-{test,validation}, "
-        "the same -filtered, pie-bench, gedit-{en,cn} or imgedit.",
+        "both also -filtered, pie-bench, gedit-{en,cn} or imgedit.",
     ),
 ]
-Out = Annotated[Path, typer.Option(help="One folder an editor in it; a killed run goes on from there.")]
+Out = Annotated[Path, typer.Option(help="Output folder, with one folder per editor; run again to resume.")]
 Editors = Annotated[
     list[str] | None,
     typer.Option(
@@ -39,7 +39,7 @@ Editors = Annotated[
 ]
 Data = Annotated[
     Path | None,
-    typer.Option(help="The benchmark's files, where they are on this machine.", show_default="the hub"),
+    typer.Option(help="Path of the benchmark's files on this machine.", show_default="the hub"),
 ]
 Models = Annotated[
     list[str] | None,
@@ -56,23 +56,23 @@ def evaluate(
     out: Out,
     editors: Editors = None,
     data: Data = None,
-    split: Annotated[str | None, typer.Option(help="synthetic: what is held out.")] = None,
-    password: Annotated[str | None, typer.Option(help="Of MagicBrush's test zip.")] = None,
+    split: Annotated[str | None, typer.Option(help="synthetic: the held-out split.")] = None,
+    password: Annotated[str | None, typer.Option(help="Password of MagicBrush's test zip.")] = None,
     descriptions: Annotated[
         Path | None, typer.Option(help="MagicBrush's local_descriptions.json, for CLIP-T on dev.")
     ] = None,
     polarity: Annotated[
-        str | None, typer.Option(help="folder: of masks that do not say theirs: white, black, alpha.")
+        str | None, typer.Option(help="folder: for masks that give none: white, black, alpha.")
     ] = None,
     limit: Annotated[
-        int | None, typer.Option(min=1, help="The first so many samples.", show_default="all")
+        int | None, typer.Option(min=1, help="Use only the first samples.", show_default="all")
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Decides the noise, and which pairs are drawn.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the noise and of the drawn pairs.")] = 0,
     backbone: Annotated[
         str, typer.Option(help="tiny, a folder, or a hub id of a diffusers pipeline.")
     ] = "tiny",
     adapter: Annotated[
-        str | None, typer.Option(help="Folder or hub id of its adapter; tiny has its own.")
+        str | None, typer.Option(help="The editor's adapter, a folder or hub id; tiny has its own.")
     ] = None,
     steps: Annotated[
         int | None,
@@ -100,7 +100,7 @@ def evaluate(
     judge: Annotated[
         str | None,
         typer.Option(
-            help="A vision-language model to mark the results, at $OPENAI_BASE_URL with $OPENAI_API_KEY."
+            help="A vision-language model to score the results, at $OPENAI_BASE_URL with $OPENAI_API_KEY."
         ),
     ] = None,
     baseline: Annotated[
@@ -172,7 +172,7 @@ def evaluate(
 
 
 def _share() -> tuple[int, int]:
-    """The number of this process and how many there are, as torchrun and accelerate say it."""
+    """The number of this process and how many there are, as torchrun and accelerate set them."""
     rank, ranks = os.environ.get("RANK", "0"), os.environ.get("WORLD_SIZE", "1")
     if not (rank.isdecimal() and ranks.isdecimal() and int(rank) < int(ranks)):
         raise AdaptEditError(
@@ -183,12 +183,12 @@ def _share() -> tuple[int, int]:
 
 
 def _check_names(editors: list[str], out: Path, baseline: str | None) -> None:
-    """Each editor has a folder of its own, and the baseline is one of them or there already."""
+    """Checks that each editor has its own folder, and that the baseline is one of them or there already."""
     folders: dict[str, str] = {}
     for name in editors:
         folder = _folder(name)
         if not folder:
-            raise AdaptEditError(f"--editor {quoted(name)} is no name; give one such as predicted")
+            raise AdaptEditError(f"--editor {quoted(name)} is not a name; give one such as predicted")
         if folder in folders:
             raise AdaptEditError(
                 f"--editor {quoted(name)} and --editor {quoted(folders[folder])} would share the folder "
@@ -204,7 +204,7 @@ def _folder(editor: str) -> str:
 
 
 def _models(chosen: list[str]) -> dict[str, dict[str, Any]]:
-    """METRIC=MODEL, as keyword arguments by metric."""
+    """The METRIC=MODEL entries, as keyword arguments by metric."""
     argument = {"clip": "model", "pie-clip": "model", "dino": "model", "structure": "model", "fid": "weights"}
     options: dict[str, dict[str, Any]] = {}
     for entry in chosen:

@@ -1,5 +1,5 @@
-"""The `adaptedit` command. Each door is a module of its own; heavy imports live inside the commands, so that
-`--help` answers at once."""
+"""The `adaptedit` command. Each sub-command has its module; heavy imports are inside them, so that `--help`
+answers at once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`adaptedit models`: a thin door over `costs/flops.py`."""
+"""`adaptedit models`: a thin layer over `costs/flops.py`."""
 
 from __future__ import annotations
 

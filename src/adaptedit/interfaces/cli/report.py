@@ -1,4 +1,4 @@
-"""`adaptedit report`: a thin door over evaluation/report."""
+"""`adaptedit report`: a thin layer over evaluation/report."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def report(
     ] = None,
     pictures: Annotated[
         int,
-        typer.Option(min=0, help="Samples that have pictures: the worst, the best and an even spread."),
+        typer.Option(min=0, help="How many samples get pictures: the worst, the best and an even spread."),
     ] = 120,
 ) -> None:
     """Compare runs of one benchmark: report.md, and report.html to browse the samples."""

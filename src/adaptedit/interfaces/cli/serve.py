@@ -1,4 +1,4 @@
-"""`adaptedit serve`: a thin door over interfaces/serve."""
+"""`adaptedit serve`: a thin layer over interfaces/serve."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ LIMITS = "Limits"
 
 def serve(
     host: Annotated[str, typer.Option(help="The address to listen on; 0.0.0.0 for all.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="0: one that is free.")] = 8000,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0: any free port.")] = 8000,
     backbone: BackboneName = "tiny",
     adapter: AdapterName = None,
     model_name: Annotated[
-        str | None, typer.Option(help="What requests call the model.", show_default="BACKBONE")
+        str | None, typer.Option(help="The model's name in requests.", show_default="BACKBONE")
     ] = None,
     api_keys_file: Annotated[
         Path | None,
@@ -35,72 +35,81 @@ def serve(
         list[str] | None,
         typer.Option(
             metavar="NAME",
-            help="A name that requests may call this server by; may be repeated, * for any.",
+            help="A host name that requests may use; may be repeated, * for any.",
             show_default="localhost, 127.0.0.1, ::1 and --host",
         ),
     ] = None,
     queue: Annotated[
         int,
-        typer.Option(
-            min=1, help="Requests that are worked on at once; more get 429.", rich_help_panel=LIMITS
-        ),
+        typer.Option(min=1, help="Requests accepted at once; more get 429.", rich_help_panel=LIMITS),
     ] = 32,
     max_batch: Annotated[
         int,
         typer.Option(
             min=1,
-            help="How many of these are edited together, if the editor can do that: tiny can.",
+            help="How many requests are edited in one batch, if the editor can; tiny can.",
             rich_help_panel=LIMITS,
         ),
     ] = 8,
     max_mb: Annotated[
-        float, typer.Option(min=0.01, max=10_000, help="Megabytes of a request.", rich_help_panel=LIMITS)
+        float,
+        typer.Option(min=0.01, max=10_000, help="Largest request, in megabytes.", rich_help_panel=LIMITS),
     ] = 20.0,
     max_megapixels: Annotated[
-        float, typer.Option(min=0.01, max=1000, help="Megapixels of a picture.", rich_help_panel=LIMITS)
+        float,
+        typer.Option(min=0.01, max=1000, help="Largest picture, in megapixels.", rich_help_panel=LIMITS),
     ] = 16.0,
     decoded_mb: Annotated[
         float,
         typer.Option(
             min=1,
             max=1e6,
-            help="Megabytes of decoded pictures at once; more requests wait.",
+            help="Decoded pictures held at once, in megabytes; more requests wait.",
             rich_help_panel=LIMITS,
         ),
     ] = 1000.0,
     decode_timeout: Annotated[
-        float, typer.Option(min=0.1, max=3600, help="Seconds to decode a picture.", rich_help_panel=LIMITS)
+        float,
+        typer.Option(min=0.1, max=3600, help="Seconds allowed to decode a picture.", rich_help_panel=LIMITS),
     ] = 10.0,
     idle_timeout: Annotated[
         float,
         typer.Option(
             min=1,
             max=3600,
-            help="Seconds for a request's head, and for a pause within an upload.",
+            help="Seconds allowed for a request's head, and for a pause within an upload.",
             rich_help_panel=LIMITS,
         ),
     ] = 10.0,
     transfer_timeout: Annotated[
         float,
         typer.Option(
-            min=1, max=86_400, help="Seconds for an upload, and for an answer.", rich_help_panel=LIMITS
+            min=1,
+            max=86_400,
+            help="Seconds allowed for an upload, and for an answer.",
+            rich_help_panel=LIMITS,
         ),
     ] = 60.0,
     timeout: Annotated[
         float,
         typer.Option(
-            min=1, max=86_400, help="Seconds to be decoded, to wait and to be edited.", rich_help_panel=LIMITS
+            min=1,
+            max=86_400,
+            help="Seconds allowed for decoding, waiting and editing.",
+            rich_help_panel=LIMITS,
         ),
     ] = 300.0,
     drain: Annotated[
         float,
-        typer.Option(min=0, max=86_400, help="Seconds to finish in after SIGTERM.", rich_help_panel=LIMITS),
+        typer.Option(
+            min=0, max=86_400, help="Seconds allowed to finish after SIGTERM.", rich_help_panel=LIMITS
+        ),
     ] = 60.0,
     per_peer: Annotated[
         int,
         typer.Option(
             min=0,
-            help="Connections at once from one address; 0: any number, behind a proxy.",
+            help="Connections at once from one address; 0: any number (behind a proxy).",
             rich_help_panel=LIMITS,
         ),
     ] = 256,
@@ -115,7 +124,7 @@ def serve(
         from adaptedit.interfaces.serve.server import serve as run
     except ImportError as error:
         raise AdaptEditError(
-            f"serve needs a package more ({error}): pip install 'adaptedit[serve]' and try again"
+            f"serve needs one more package ({error}): pip install 'adaptedit[serve]' and try again"
         ) from None
     from adaptedit.interfaces.serve.settings import Settings
 
@@ -149,7 +158,7 @@ def serve(
     )
     listener = listen(host, port)
     if host not in LOOPBACK and not settings.keys:
-        typer.echo(f"warning: no API keys: whoever reaches {host} can use this server", err=True)
+        typer.echo(f"warning: no API keys: anyone who reaches {host} can use this server", err=True)
     typer.echo(f"http://{f'[{host}]' if ':' in host else host}:{listener.getsockname()[1]}/docs")
     sys.stdout.flush()
     run(settings, lambda: load_pipeline(backbone, adapter), listener, drain=drain)

@@ -20,7 +20,7 @@ from typer.core import TyperGroup
 from adaptedit.errors import AdaptEditError
 
 COMMAND = "adaptedit"
-NOBODY_READS = 141  # as of a program that SIGPIPE ends: 128 and its number
+NOBODY_READS = 141  # the exit code of a program that SIGPIPE ends: 128 + 13
 LONGEST = 1000  # characters of an error
 _Misuse: Any = typer.BadParameter.__mro__[2]  # ClickException: of click, or of typer's own copy in newer ones
 _OUT_OF_MEMORY = re.compile("out of memory|allocate memory")  # torch's, on a GPU and on the CPU
@@ -44,9 +44,9 @@ def quiet() -> None:
 
 
 class OneLineErrors(TyperGroup):
-    """Whatever is wrong is one line on stderr and its exit code; Ctrl-C is 130. Sub-commands included.
+    """Every error is one line on stderr and an exit code; Ctrl-C is 130. Sub-commands included.
 
-    That is: what the user can fix (AdaptEditError), options and arguments that do not fit, what the system
+    Errors are: what the user can fix (AdaptEditError), options and arguments that do not fit, what the system
     refuses (OSError), and too little memory.
     """
 
@@ -75,7 +75,7 @@ def _one_line() -> Iterator[None]:
             advice = advice.replace("Value error, ", "").rstrip(".")  # pydantic's words
             _fail(f"{advice}; see {command} --help")
         raise typer.Exit(AdaptEditError.exit_code) from None
-    except BrokenPipeError:  # whoever read the output has enough
+    except BrokenPipeError:  # the reader has closed the output
         _settle(sys.stdout, sys.stderr)
         raise typer.Exit(NOBODY_READS) from None
     except SystemExit as error:  # with 1, it is rich's way to end when nobody reads
@@ -109,7 +109,7 @@ def _fail(message: str) -> None:
 
 
 def _settle(*streams: TextIO) -> None:
-    """What a stream cannot write is dropped; else Python would try again at its end, and exit with 120."""
+    """What a stream cannot write is dropped; else Python would try again at exit, with code 120."""
     for stream in streams:
         try:
             stream.flush()
@@ -119,7 +119,7 @@ def _settle(*streams: TextIO) -> None:
 
 
 def prepare_streams() -> None:
-    """For the whole process: file names come out as the very bytes that they have, and nothing else can fail.
+    """For the whole process: file names are printed as their own bytes, and no text fails to print.
 
     A standard stream that was closed is the null device: else the next file opened, maybe a picture, would
     get its number, and all that libraries print.
@@ -143,7 +143,7 @@ def prepare_streams() -> None:
 
 
 def _as_given(error: UnicodeError) -> tuple[str | bytes, int]:
-    """Bytes that are no text as themselves, other characters that the encoding lacks escaped."""
+    """Bytes that are not text stay as they are; other characters that the encoding lacks are escaped."""
     try:
         return codecs.lookup_error("surrogateescape")(error)
     except UnicodeError:
@@ -157,7 +157,7 @@ class Stage(Protocol):
 
 @contextmanager
 def stages() -> Iterator[Stage]:
-    """One progress line on stderr that is gone when the work is done, and silent when nobody watches."""
+    """One progress line on stderr that is removed after the work, and hidden where stderr is no terminal."""
     columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
     console = Console(stderr=True)
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:

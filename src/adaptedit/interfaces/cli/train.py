@@ -17,15 +17,15 @@ def train(
     config: Annotated[str, typer.Option(help="A recipe: tiny or debug.")] = "tiny",
     out: Annotated[
         Path | None,
-        typer.Option(help="Folder of the run; a killed run goes on from it.", show_default="runs/CONFIG"),
+        typer.Option(help="Folder of the run; run again to resume.", show_default="runs/CONFIG"),
     ] = None,
-    processes: Annotated[int, typer.Option(min=1, help="One core each; their batches add up.")] = 1,
+    processes: Annotated[int, typer.Option(min=1, help="Each uses one core; their batches add up.")] = 1,
     start: Annotated[
-        Path | None, typer.Option(help="Weights to start from, laid out as shipped.", show_default="fresh")
+        Path | None, typer.Option(help="Folder of weights to start from.", show_default="fresh")
     ] = None,
     renders: Annotated[
         Path | None,
-        typer.Option(help="Rendered pairs to mix in, of `adaptedit data render`.", show_default="none"),
+        typer.Option(help="Folder of `adaptedit data render`, to mix in.", show_default="none"),
     ] = None,
 ) -> None:
     """Train a stage of tiny: its encoder on referring, its object decoder on single objects, its backbone as

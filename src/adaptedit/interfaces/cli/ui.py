@@ -1,4 +1,4 @@
-"""`adaptedit ui`: a thin door over `editing/`, drawn as a web page."""
+"""`adaptedit ui`: a thin layer over `editing/`, drawn as a web page."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from adaptedit.interfaces.hosts import LOOPBACK, allowed, listen
 
 def ui(
     host: Annotated[
-        str, typer.Option(help="The address to listen at; 0.0.0.0 lets other machines in.")
+        str, typer.Option(help="The address to listen on; 0.0.0.0 lets other machines in.")
     ] = "127.0.0.1",
     port: Annotated[
         int | None, typer.Option(min=1, max=65535, show_default="the first free one from 7860")
@@ -32,24 +32,28 @@ def ui(
         list[str] | None,
         typer.Option(
             metavar="NAME",
-            help="A name that browsers may call this page by; may be repeated, * for any.",
+            help="A host name that browsers may use; may be repeated, * for any.",
             show_default="localhost, 127.0.0.1, ::1 and --host",
         ),
     ] = None,
     max_megapixels: Annotated[
         float | None,
-        typer.Option(min=0.01, max=1000, help="Megapixels of a picture.", show_default="50; 16 for others"),
+        typer.Option(
+            min=0.01, max=1000, help="Largest picture, in megapixels.", show_default="50; 16 for others"
+        ),
     ] = None,
     max_mb: Annotated[
         float | None,
-        typer.Option(min=0.01, max=10_000, help="Megabytes of a file.", show_default="200; 20 for others"),
+        typer.Option(
+            min=0.01, max=10_000, help="Largest file, in megabytes.", show_default="200; 20 for others"
+        ),
     ] = None,
     session_mb: Annotated[
         float | None,
         typer.Option(
             min=1,
             max=1e6,
-            help="Megabytes of pictures kept for all visitors together.",
+            help="Pictures kept for all visitors together, in megabytes.",
             show_default="2000; 1000 for others",
         ),
     ] = None,
