@@ -280,7 +280,7 @@ def test_mistakes_are_one_line_and_load_no_model(
     for options, message in {
         ("--shard", "0/4"): "--shard '0/4'",
         ("--shard", "5/4"): "--shard '5/4'",
-        ("--shard", "half"): "--shard half",
+        ("--shard", "half"): "--shard 'half'",
         ("--ray", "--processes", "2"): "exclude each other",
         ("--workers", "2"): "--workers is for --ray",
     }.items():

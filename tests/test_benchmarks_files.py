@@ -143,7 +143,7 @@ def test_files_that_are_wrong_name_the_sample(tmp_path: Path) -> None:
     Image.new("L", (10, 10)).save(tmp_path / "small.png")
     small = {**DESK, "id": "a", "mask": "small.png", "polarity": "white"}
     found = benchmark("folder", path=own(tmp_path, small, {**DESK, "file_name": "no.png"}))
-    with pytest.raises(AdaptEditError, match="sample a: .*small.png: the mask is 10x10 pixels and the picture 32x24"):
+    with pytest.raises(AdaptEditError, match="sample a: .*the mask is 10x10 pixels and the picture 32x24"):
         found.load("a")
     with pytest.raises(AdaptEditError, match="sample no: .*no.png: no such file"):
         found.load("no")
