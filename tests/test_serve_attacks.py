@@ -22,7 +22,7 @@ from adaptedit.editing.pipeline import AdaptEditPipeline
 from adaptedit.errors import AdaptEditError
 from adaptedit.interfaces.hosts import ANY, allowed
 from adaptedit.interfaces.serve import keys
-from adaptedit.interfaces.serve.memory import Decoded, Uploads
+from adaptedit.interfaces.serve.memory import Decoded, Traffic
 from adaptedit.interfaces.serve.problems import Problem
 from adaptedit.pictures.pool import DecoderPool
 from serving import LONG, GatedBackbone, Served, alpha_mask, gated, leaving, log, noise, png, serving, until
@@ -218,7 +218,7 @@ def test_one_address_cannot_take_all_connections(pipe: AdaptEditPipeline) -> Non
 
 
 def test_uploads_together_have_a_limit() -> None:
-    uploads = Uploads(100)
+    uploads = Traffic(100, "uploaded")
     uploads.add(60)
     with pytest.raises(Problem) as refused:
         uploads.add(41)

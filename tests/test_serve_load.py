@@ -23,7 +23,7 @@ from starlette.requests import Request
 from adaptedit.editing.pipeline import AdaptEditPipeline
 from adaptedit.editing.scheduler import EditTask
 from adaptedit.interfaces.serve import upload
-from adaptedit.interfaces.serve.memory import Uploads
+from adaptedit.interfaces.serve.memory import Traffic
 from adaptedit.interfaces.serve.problems import Problem
 from adaptedit.interfaces.serve.worker import ClientGone, Worker
 from serving import GatedBackbone, Served, gated, leaving, log, noise, png, serving, until
@@ -268,7 +268,7 @@ def test_reading_stops_at_the_limit() -> None:
         scope = {"type": "http", "headers": [kind, *declared]}
         with pytest.raises(Problem) as caught:
             asyncio.run(
-                upload.read(Request(scope, receive), Uploads(10**6), max_bytes=10_000, idle=30, seconds=30)
+                upload.read(Request(scope, receive), Traffic(10**6, ""), max_bytes=10_000, idle=9, seconds=9)
             )
         assert (caught.value.status, taken) == (413, pieces)
 

@@ -50,7 +50,38 @@ def with_riff_chunks(count: int, name: bytes = b"ABCD", data: bytes = b"") -> by
     return whole + (name + struct.pack("<I", len(data)) + data) * count
 
 
+def with_hidden_scans() -> bytes:
+    """A decoder that has lost its place throws the strange marker away, and reads the scans behind it."""
+    whole = encoded("JPEG", progressive=True)
+    scan = b"\xff\xda" + struct.pack(">HBBBBBB", 8, 1, 1, 0, 1, 63, 0x10)
+    return whole[:-2] + b"\xff\x02\xff\xff" + (scan * 6553)[:65_533] + whole[-2:]
+
+
+def directory(entries: int, size: int) -> bytes:
+    """A TIFF's, with so many entries that all point at the same bytes."""
+    start = 8 + size
+    head = b"II*\0" + struct.pack("<I", start) + bytes(size)
+    tags = b"".join(struct.pack("<HHII", 0x9000 + n, 7, size, 8) for n in range(entries))
+    return head + struct.pack("<H", entries) + tags + bytes(4)
+
+
+def with_exif(data: bytes) -> bytes:
+    """In as many segments as it takes."""
+    whole = encoded("JPEG")
+    pieces = [data[at : at + 60_000] for at in range(0, len(data), 60_000)]
+    segments = [b"\xff\xe1" + struct.pack(">H", len(one) + 8) + b"Exif\0\0" + one for one in pieces]
+    return whole[:2] + b"".join(segments) + whole[2:]
+
+
 REFUSED = {
+    "hidden scans": with_hidden_scans(),
+    "entries of EXIF": with_exif(directory(1500, 60_000)),
+    "much EXIF": with_exif(bytes(1_200_000)),
+    "entries of a TIFF": directory(6000, 100),
+    "bytes of a TIFF": directory(4000, 100_000),
+    "EXIF of a PNG that repeats itself": with_chunks(1, b"eXIf", directory(4000, 50_000)),
+    "EXIF of a WebP that repeats itself": with_riff_chunks(1, b"EXIF", b"Exif\0\0" + directory(4000, 50_000)),
+    "profiles of a PNG": with_chunks(50, b"iCCP", b"x\0\0" + zlib.compress(bytes(900_000))),
     "scans": with_scans(30_000),
     "scans of a large picture": with_scans(80, (4000, 3000)),
     "segments": with_segments(200_000),
@@ -93,7 +124,10 @@ def test_files_that_declare_too_much_never_reach_a_decoder(
         with_chunks(2000),
         encoded("WEBP", lossless=True),
         encoded("WEBP", quality=80, exif=b"Exif\0\0" + bytes(1000)),
+        with_exif(directory(100, 10)),
+        encoded("JPEG", exif=b"Exif\0\0II*\0" + b"\xff" * 500),
         encoded("TIFF"),
+        encoded("TIFF", tiffinfo={270: "x" * 5000}),
         encoded("BMP"),
     ],
 )

@@ -25,7 +25,7 @@ def refine(region: Region, image: Image.Image, working: Size) -> Region:
     box = region.bbox(0.05)
     if scale <= 1.0 or box is None:
         return region
-    radius = max(round(REACH * scale), 1)
+    radius = max(min(round(REACH * scale), *image.size), 1)  # beyond the short side it costs memory alone
     margin = 3 * radius
     left, top = max(box[0] - margin, 0), max(box[1] - margin, 0)
     right, bottom = min(box[2] + margin, image.width), min(box[3] + margin, image.height)

@@ -6,6 +6,7 @@ pickle, until the input ends. It imports neither torch nor an editor.
 
 from __future__ import annotations
 
+import ctypes
 import os
 import pickle
 import signal
@@ -24,6 +25,7 @@ from adaptedit.pictures.read import opened, upright
 
 LENGTH = struct.Struct("<Q")
 READY = "ready"
+PR_SET_PDEATHSIG = 1
 
 
 @dataclass(frozen=True)
@@ -79,6 +81,7 @@ def main(memory: int) -> None:
             signal.signal(getattr(signal, name), signal.SIG_IGN)
     with suppress(AttributeError, OSError):
         os.nice(10)  # whoever waits for other things goes first
+    _die_with_parent()
     requests, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
     nothing = os.open(os.devnull, os.O_RDWR)
     for number in (0, 1, 2):  # what a C library prints goes nowhere
@@ -95,6 +98,12 @@ def main(memory: int) -> None:
             del request
             send(answers, answer)
             del answer
+
+
+def _die_with_parent() -> None:
+    """Also in the middle of a picture, where the end of the input is not seen (Linux)."""
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def _limit_memory(memory: int) -> None:

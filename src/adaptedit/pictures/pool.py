@@ -90,6 +90,12 @@ class DecoderPool:
         self._threads = ThreadPoolExecutor(processes, thread_name_prefix="decoder")
         self._all: set[_Process] = set()
         self._closed = False
+        self._waiting: set[Decoding[Any]] = set()
+
+    @property
+    def waiting(self) -> int:
+        """Pictures that are decoded or wait for it."""
+        return len(self._waiting)
 
     def start(self) -> None:
         """Does not wait until they are ready."""
@@ -131,6 +137,8 @@ class DecoderPool:
     def _begin(self, request: decoder.Request, convert: Callable[[Any], T]) -> Decoding[T]:
         future: Future[T] = Future()
         decoding = Decoding(future)
+        self._waiting.add(decoding)
+        future.add_done_callback(lambda _: self._waiting.discard(decoding))
 
         def run() -> None:
             if not future.set_running_or_notify_cancel():
@@ -159,6 +167,8 @@ class DecoderPool:
                 self._launch()
             else:
                 self._idle.put(process)
+        if self._closed:
+            raise CancelledError
         if isinstance(answer, AdaptEditError):
             raise answer
         return answer

@@ -122,9 +122,13 @@ def _file(source: str | Path | bytes, name: str) -> Iterator[BinaryIO]:
         status = os.stat(source)
         if stat.S_ISDIR(status.st_mode):
             raise AdaptEditError(f"{name}: is a folder; give the path of one picture")
+        if not stat.S_ISREG(status.st_mode):
+            raise AdaptEditError(f"{name}: is a pipe or a device; give the path of a picture file")
         if status.st_size == 0:
             raise AdaptEditError(f"{name}: the file is empty (0 bytes); give a picture")
         file = open(source, "rb")  # noqa: SIM115
+    except AdaptEditError:
+        raise
     except FileNotFoundError:
         raise AdaptEditError(f"{name}: no such file; give the path of a picture") from None
     except (OSError, ValueError) as error:  # ValueError: a zero in the name

@@ -189,7 +189,7 @@ def edit(
         pictures = dict(zip([*outs, *sheets], [*result.images, *drawn], strict=True))
         if save_region:
             pictures[save_region] = _grey(chosen)
-        _write(pictures)
+        _write(pictures, overwrite)
     facts = [f"seed {result.seeds[0]}", *_about(chosen)]
     _report([*outs, save_region, *sheets], ", ".join(facts), started)
 
@@ -242,7 +242,7 @@ def region(
         pictures: dict[Path, Image.Image | Image16] = {out: _grey(found)}
         if overlay:
             pictures[overlay] = found.overlay(job.image.rgb)
-        _write(pictures)
+        _write(pictures, overwrite)
     _report([out, overlay], ", ".join(_about(found)), started)
 
 
@@ -311,10 +311,14 @@ def _check_outputs(pictures: list[Path | None], masks: list[Path | None], overwr
         if path.suffix.lower() not in suffixes:
             raise AdaptEditError(f"{path}: cannot write '{path.suffix}' here; use {', '.join(suffixes)}")
         check_writable(path)
-        if not overwrite and os.path.exists(path):
-            raise AdaptEditError(f"{path}: exists already; give another name, or --overwrite to replace it")
+        _check_free(path, overwrite)
     if len({os.path.realpath(path) for path in paths}) < len(paths):
         raise AdaptEditError("two outputs have the same name; give each its own")
+
+
+def _check_free(path: Path, overwrite: bool) -> None:
+    if not overwrite and os.path.exists(path):
+        raise AdaptEditError(f"{path}: exists already; give another name, or --overwrite to replace it")
 
 
 def _grey(region: Region) -> Image.Image:
@@ -323,13 +327,18 @@ def _grey(region: Region) -> Image.Image:
     return Image.fromarray((region.mask * 255 + 0.5).astype("uint8"))
 
 
-def _write(pictures: dict[Path, Image.Image | Image16]) -> None:
-    """Writes all or none: every file is complete beside its place before the first is renamed."""
+def _write(pictures: dict[Path, Image.Image | Image16], overwrite: bool) -> None:
+    """Writes all or none: every file is complete beside its place before the first is renamed.
+
+    Looks again whether a place is free: an edit takes a while.
+    """
     from adaptedit.files import replacing, write_atomically
     from adaptedit.pictures.save import encode
 
     files = {path: encode(picture, path.suffix, str(path)) for path, picture in pictures.items()}
     streams = [path for path in files if path.exists() and not path.is_file()]  # pipes and devices
+    for path in files:
+        _check_free(path, overwrite)
     with ExitStack() as stack:
         for path in files.keys() - streams:
             stack.enter_context(replacing(path)).write_bytes(files[path])

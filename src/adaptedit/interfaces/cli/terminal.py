@@ -8,6 +8,7 @@ import logging
 import os
 import re
 import sys
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, Protocol, TextIO
@@ -39,6 +40,7 @@ def quiet() -> None:
     """Keeps libraries quiet unless their own switches say otherwise; call it before importing them."""
     for switch, value in _QUIET.items():
         os.environ.setdefault(switch, value)
+    warnings.filterwarnings("ignore", module="PIL")  # of damaged EXIF, which is left out
     for name in _WARNS_ON_IMPORT:
         logging.getLogger(name).setLevel(logging.ERROR)
 

@@ -27,11 +27,11 @@ from adaptedit.interfaces.hosts import AllowedHosts
 from adaptedit.interfaces.serve import forms, keys, pictures, upload
 from adaptedit.interfaces.serve.answers import EditAnswer, Model, Models, RegionAnswer, State
 from adaptedit.interfaces.serve.forms import F
-from adaptedit.interfaces.serve.memory import Lane, Uploads
+from adaptedit.interfaces.serve.memory import Lane, Traffic
 from adaptedit.interfaces.serve.observe import CLIENT_GONE, Metrics, Observed, release
 from adaptedit.interfaces.serve.problems import ErrorBody, Problem
 from adaptedit.interfaces.serve.settings import Settings
-from adaptedit.interfaces.serve.worker import ClientGone, Worker, give_way, timed_out
+from adaptedit.interfaces.serve.worker import ClientGone, Worker, give_way, stopping, timed_out
 from adaptedit.pictures.pool import Decoding
 from adaptedit.pictures.structure import declared_pixels
 
@@ -50,7 +50,8 @@ def create_app(settings: Settings, worker: Worker) -> FastAPI:
     for_small = settings.max_decoded // 8
     small = Lane(1, small_pixels, settings.decode, for_small)
     large = Lane(settings.decoders, settings.max_pixels, settings.decode, settings.max_decoded - for_small)
-    uploads = Uploads(settings.places * settings.max_bytes)
+    uploads = Traffic(settings.places * settings.max_bytes, "uploaded")
+    answers = Traffic(settings.places * settings.max_bytes, "downloaded")
     metrics = Metrics(worker)
     started = int(time.time())
 
@@ -73,13 +74,14 @@ def create_app(settings: Settings, worker: Worker) -> FastAPI:
         redoc_url=None,
         redirect_slashes=False,
     )
+    app.state.decoders = [lane.pool for lane in (small, large)]
 
     async def allowed(request: Request) -> None:
         keys.check(settings.keys, request.headers.get("authorization"))
 
     async def place(request: Request) -> AsyncIterator[None]:  # FastAPI ends it when the answer is sent
         worker.check_room()  # now, lest the upload is for nothing
-        with ExitStack() as request.state.place:
+        with ExitStack() as request.state.sent, ExitStack() as request.state.place:
             yield
 
     async def served(request: Request, kind: type[forms.Form]) -> Response:
@@ -110,8 +112,9 @@ def create_app(settings: Settings, worker: Worker) -> FastAPI:
                 lane.memory.remove(held)
         finally:
             gone.cancel()
-        lane.memory.add(len(body))
-        request.state.place.callback(lane.memory.remove, len(body))
+        request.state.place.close()  # who reads slowly keeps no place, and no other caller out
+        answers.add(len(body))
+        request.state.sent.callback(answers.remove, len(body))
         return _Pieces(body, settings.transfer)
 
     def lane_of(form: forms.Form) -> Lane:
@@ -268,6 +271,8 @@ async def _unless(gone: asyncio.Future[None], seconds: float, work: Coroutine[An
     try:
         done, _ = await asyncio.wait(waited, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
         if task in done:
+            if task.cancelled():  # the decoders are closed
+                raise stopping()
             return task.result()
         raise ClientGone if gone in done else timed_out(seconds)
     finally:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound="Form")
 
 # Enough for any picture; above them, work that no step ends grows without bound.
-MOST_PIXELS, MOST_CONTEXT, MOST_STEPS = 256.0, 16.0, 200
+MOST_PIXELS, MOST_CONTEXT, MOST_STEPS = 256.0, 16.0, 50
 
 Upload = Annotated[bytes, Field(strict=True)]
 Place = Annotated[str, Field(pattern=r"^[0-9]{1,6},[0-9]{1,6}(,[0-9]{1,6},[0-9]{1,6})?$")]

@@ -10,15 +10,18 @@ from adaptedit.interfaces.serve.problems import busy
 from adaptedit.pictures.pool import DecoderPool
 
 
-class Uploads:
-    """Bytes of bodies that are coming in. Raises Problem 503 where they would be more than `most`."""
+class Traffic:
+    """Bytes of bodies that are on their way. what: for the error, "uploaded" or "downloaded".
 
-    def __init__(self, most: int) -> None:
-        self.most, self.held = most, 0
+    Raises Problem 503 where they would be more than `most`.
+    """
+
+    def __init__(self, most: int, what: str) -> None:
+        self.most, self.what, self.held = most, what, 0
 
     def add(self, count: int) -> None:
         if self.held + count > self.most:
-            raise busy(503, "busy", "too much is being uploaded at the moment; try again later", 5)
+            raise busy(503, "busy", f"too much is being {self.what} at the moment; try again later", 5)
         self.held += count
 
     def remove(self, count: int) -> None:

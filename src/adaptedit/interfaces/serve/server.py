@@ -55,6 +55,8 @@ class DrainingServer(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         log.info("stopping", extra={"facts": {"in_flight": self.worker.taken}})
         self.worker.abandon()
+        for pool in getattr(getattr(self.config.app, "state", None), "decoders", ()):
+            pool.close()
         for connection in list(self.server_state.connections):
             if isinstance(connection, H11Protocol) and connection.conn.their_state is h11.SEND_BODY:
                 connection.transport.close()  # its upload would be refused

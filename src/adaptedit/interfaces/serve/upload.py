@@ -12,7 +12,7 @@ from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
 from adaptedit.errors import quoted
-from adaptedit.interfaces.serve.memory import Uploads
+from adaptedit.interfaces.serve.memory import Traffic
 from adaptedit.interfaces.serve.problems import Problem
 
 FILES = ("image", "mask")
@@ -28,7 +28,7 @@ class _InMemory(MultiPartParser):
     spool_max_size = 2**62  # no temporary files: the limit on the body is what bounds it
 
 
-async def read(request: Request, uploads: Uploads, *, max_bytes: int, idle: float, seconds: float) -> Parts:
+async def read(request: Request, uploads: Traffic, *, max_bytes: int, idle: float, seconds: float) -> Parts:
     """The parts by name, `image[]` as `image`.
 
     uploads: counts the bytes while they come in. idle: seconds between two pieces. seconds: for all of it.
@@ -51,7 +51,7 @@ async def read(request: Request, uploads: Uploads, *, max_bytes: int, idle: floa
         raise Problem(400, "invalid_multipart", f"the multipart body is damaged: {error.message}") from None
 
 
-async def _parts(request: Request, uploads: Uploads, max_bytes: int, idle: float) -> Parts:
+async def _parts(request: Request, uploads: Traffic, max_bytes: int, idle: float) -> Parts:
     declared = request.headers.get("content-length", "0")
     if declared.isdecimal() and int(declared) > max_bytes:
         raise _too_large(max_bytes)
@@ -71,7 +71,7 @@ async def _parts(request: Request, uploads: Uploads, max_bytes: int, idle: float
 
 
 async def _limited(
-    request: Request, uploads: Uploads, max_bytes: int, idle: float
+    request: Request, uploads: Traffic, max_bytes: int, idle: float
 ) -> AsyncGenerator[bytes, None]:
     total, stream = 0, request.stream()
     try:

@@ -128,7 +128,7 @@ class Worker:
         stops after its step.
         """
         if self.ended:
-            raise _stopping()
+            raise stopping()
         order = _Order(work)
         answer = order.answer = asyncio.wrap_future(order.future)
         self._orders.add(order)
@@ -144,7 +144,7 @@ class Worker:
             if answer not in done:
                 raise ClientGone
             if answer.cancelled():
-                raise _stopping()
+                raise stopping()
             return answer.result()
         finally:
             self._drop(order)
@@ -215,7 +215,7 @@ def timed_out(seconds: float) -> Problem:
     return busy(503, "timeout", f"not finished within {seconds:.0f} seconds; try again later", 30)
 
 
-def _stopping() -> Problem:
+def stopping() -> Problem:
     return busy(503, "not_ready", "the server had to stop before this was done", 5)
 
 

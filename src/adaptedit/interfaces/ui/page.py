@@ -32,6 +32,7 @@ LABELS = """() => {
   document.querySelector('#note').setAttribute('role', 'status');
 }"""  # what Gradio cannot say to screen readers
 
+MOST_WAITING = 8  # pictures to be decoded; each holds one of Gradio's forty threads
 ENDED = Note("This session has ended; open the picture again.")
 
 Update = dict[Any, Any]  # component -> what it shows now
@@ -122,16 +123,22 @@ class Page:
             event.success(None, js=SAVE)
 
     def on_upload(self, path: str | None, request: gr.Request) -> Update:
+        if self.pool.waiting >= MOST_WAITING:
+            note = Note("Too many pictures are coming in at the moment; try again in a minute.", "wrong")
+            return {self.upload: None} | self.shown(View(self.session(request), note), request)
+
         def read(file: Path) -> Picture:
             return wait(self.pool.picture(file, name=file.name), lambda: _has_left(request))
 
         try:
             view = actions.open_picture(path, read=read)
         except CancelledError:
-            return {}  # nobody is there to see it
+            return {self.upload: None}  # nobody is there to see it
         return {self.upload: None} | self.shown(view, request)
 
     def on_example(self, event: gr.EventData, request: gr.Request) -> Update:
+        if event.index not in range(len(self.examples)):
+            return {self.upload: None}
         example = self.examples[event.index]
         return self.shown(actions.open_picture(str(example.path), example.instruction), request)
 
