@@ -104,7 +104,7 @@ def test_what_nobody_wants_any_more_leaves_the_memory(pipe: AdaptEditPipeline) -
             return b""
 
     async def scenario() -> None:
-        worker = Worker(lambda: pipe, 9, 8)
+        worker = Worker(lambda: pipe, 9, 1)
         worker.start()
         go, gone = threading.Event(), asyncio.get_running_loop().create_future()
 
@@ -180,7 +180,7 @@ def test_who_comes_to_the_queue_after_the_end_is_told(pipe: AdaptEditPipeline) -
     """An upload that was still being read when the time was over."""
 
     async def late() -> None:
-        worker = Worker(lambda: pipe, 9, 8)
+        worker = Worker(lambda: pipe, 9, 1)
         worker.start()
         worker.abandon()
         with pytest.raises(Problem) as caught:
