@@ -203,6 +203,7 @@ def test_a_closed_pool_leaves_no_process_and_no_thread_that_waits() -> None:
     processes = [process._popen for process in pool._all]
     pool.picture(PICTURES["PNG"], name="x").future.result(LONG)
     pool.close()
+    assert pool.picture(PICTURES["PNG"], name="late").future.cancelled()
     assert [process.wait(LONG) for process in processes] and not pool._all
     for thread in pool._threads._threads:
         thread.join(LONG)

@@ -148,7 +148,10 @@ class DecoderPool:
             except BaseException as error:
                 future.set_exception(error.with_traceback(None))  # which would keep the request
 
-        self._threads.submit(run)
+        try:
+            self._threads.submit(run)
+        except RuntimeError:  # the pool is closed
+            future.cancel()
         return decoding
 
     def _decode(self, request: decoder.Request, decoding: Decoding[Any]) -> Any:
