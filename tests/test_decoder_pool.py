@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import subprocess
 import sys
 import threading
+import time
+import weakref
 from collections.abc import Iterator
 from concurrent import futures
 from concurrent.futures import CancelledError
@@ -195,6 +198,24 @@ def test_waiting_ends_when_the_caller_has_gone(pool: DecoderPool) -> None:
     with pytest.raises(CancelledError):
         wait(never, lambda: True, every=0.01)
     assert never.future.cancelled()
+
+
+def test_a_picture_leaves_the_memory_at_once(pool: DecoderPool) -> None:
+    """Not only when Python looks for circles."""
+    gc.disable()
+    try:
+        decoding = pool.picture(PICTURES["PNG"], name="x")
+        trace = weakref.ref(decoding.future.result(LONG))
+        while pool.waiting:
+            time.sleep(0.001)
+        assert trace() is not None
+        del decoding
+        end = time.monotonic() + LONG  # the thread that made it forgets it a moment later
+        while trace() is not None and time.monotonic() < end:
+            time.sleep(0.01)
+        assert trace() is None
+    finally:
+        gc.enable()
 
 
 def test_a_closed_pool_leaves_no_process_and_no_thread_that_waits() -> None:

@@ -90,7 +90,7 @@ class DecoderPool:
         self._threads = ThreadPoolExecutor(processes, thread_name_prefix="decoder")
         self._all: set[_Process] = set()
         self._closed = False
-        self._waiting: set[Decoding[Any]] = set()
+        self._waiting: set[object] = set()
 
     @property
     def waiting(self) -> int:
@@ -137,8 +137,9 @@ class DecoderPool:
     def _begin(self, request: decoder.Request, convert: Callable[[Any], T]) -> Decoding[T]:
         future: Future[T] = Future()
         decoding = Decoding(future)
-        self._waiting.add(decoding)
-        future.add_done_callback(lambda _: self._waiting.discard(decoding))
+        ticket = object()  # not the decoding: its future would keep itself, and the picture
+        self._waiting.add(ticket)
+        future.add_done_callback(lambda _: self._waiting.discard(ticket))
 
         def run() -> None:
             if not future.set_running_or_notify_cancel():
