@@ -645,10 +645,10 @@ def test_a_file_name_is_printed_as_the_bytes_that_it_has(
         pytest.skip("this file system takes only names that are UTF-8")
     script = (
         "import sys; from pathlib import Path\n"
-        "from adaptedit.interfaces.cli import edit\n"
+        "from adaptedit.interfaces.cli import outputs\n"
         "from adaptedit.interfaces.cli.terminal import prepare_streams\n"
         "prepare_streams()\n"
-        "edit._report([Path(sys.argv[1])], 'seed 1', 0.0)\n"
+        "outputs.report([Path(sys.argv[1])], 'seed 1', 0.0)\n"
     )
     done = subprocess.run(
         [sys.executable, "-c", script, name], env=os.environ | locale, capture_output=True, check=False

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from adaptedit.tiny.inpaint import patches
+from adaptedit.tiny.inpaint import neighbours
 from adaptedit.tiny.inpaint.patches import fill_holes
 
 Place = tuple[slice, slice, slice, slice]
@@ -138,7 +138,7 @@ def test_gradients_pass_through_the_drawing() -> None:
 def test_cached_blur_matrices_are_the_same_under_autocast() -> None:
     parts = scene(stripes())
     filled = fill_holes(*parts)
-    for cached in (patches._wide_blur_matrix, patches._blur_matrix):
+    for cached in (neighbours._wide_blur_matrix, neighbours._blur_matrix):
         cached.cache_clear()
     with torch.autocast("cpu", torch.bfloat16):
         fill_holes(*parts)

@@ -176,12 +176,16 @@ class Region:
         shown.paste(TINT, mask=_to_grey(outline))
         return shown
 
+    def to_image(self) -> Image.Image:
+        """Mode L, white = edit, 256 levels."""
+        return _to_grey(self.mask)
+
     def save(self, path: str | Path) -> None:
         """Writes a greyscale PNG, white = edit, 256 levels. Nothing is left behind if it fails."""
         if Path(path).suffix.lower() != ".png":
             raise AdaptEditError(f"{path}: a region is saved as PNG; end the name in .png")
         buffer = io.BytesIO()
-        _to_grey(self.mask).save(buffer, format="PNG")
+        self.to_image().save(buffer, format="PNG")
         write_atomically(path, buffer.getvalue())
 
     # -- what it becomes

@@ -58,7 +58,7 @@ class LocalEditing:
 
     def predict_region(self, image: Editable, prompt: str, *, threshold: float = 0.5) -> Image.Image:
         """Where `prompt` would edit, as a `mask_image`; see `AdaptEditPipeline.predict_region`."""
-        return _mask_image(self._editor().predict_region(image, prompt, threshold=threshold))
+        return self._editor().predict_region(image, prompt, threshold=threshold).to_image()
 
     def __call__(
         self,
@@ -135,10 +135,6 @@ class LocalEditing:
 
 def _listed(one_or_more: Any) -> list[Any]:
     return list(one_or_more) if isinstance(one_or_more, (list, tuple)) else [one_or_more]
-
-
-def _mask_image(region: Region) -> Image.Image:
-    return Image.fromarray((region.mask * 255).round().astype(np.uint8))
 
 
 def _stacked(images: list[Image.Image]) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:

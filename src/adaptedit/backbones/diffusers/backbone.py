@@ -97,7 +97,7 @@ class DiffusersBackbone:
         (image,), (prompt,), (region,), (generator,) = images, prompts, regions, generators
         references = options.pop("references", [])
         arguments = dict(self.editor.defaults) | self._checked(options)
-        mask = Image.fromarray((region.mask * 255).round().astype("uint8"))
+        mask = region.to_image()
         arguments |= self._arguments(image, prompt, mask)
         if references:
             if not self.editor.several:

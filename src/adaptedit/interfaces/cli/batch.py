@@ -13,7 +13,7 @@ import typer
 
 from adaptedit.errors import AdaptEditError
 from adaptedit.interfaces.batch.fields import named
-from adaptedit.interfaces.cli.edit import AdapterName, BackboneName
+from adaptedit.interfaces.cli.options import AdapterName, BackboneName
 from adaptedit.interfaces.cli.share import share
 from adaptedit.interfaces.cli.terminal import quiet, stages
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from adaptedit.errors import AdaptEditError, quoted
-from adaptedit.interfaces.cli.edit import MOST_STEPS
+from adaptedit.interfaces.cli.options import MOST_STEPS
 from adaptedit.interfaces.cli.terminal import quiet, stages
 
 if TYPE_CHECKING:

@@ -13,6 +13,7 @@ from adaptedit.interfaces.cli import data as data_cli
 from adaptedit.interfaces.cli import edit as edit_cli
 from adaptedit.interfaces.cli import evaluate as evaluate_cli
 from adaptedit.interfaces.cli import models as models_cli
+from adaptedit.interfaces.cli import region as region_cli
 from adaptedit.interfaces.cli import report as report_cli
 from adaptedit.interfaces.cli import serve as serve_cli
 from adaptedit.interfaces.cli import train as train_cli
@@ -24,7 +25,7 @@ app = typer.Typer(
 )
 for command in (
     edit_cli.edit,
-    edit_cli.region,
+    region_cli.region,
     batch_cli.batch,
     ui_cli.ui,
     serve_cli.serve,

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from adaptedit.errors import AdaptEditError
-from adaptedit.interfaces.cli.edit import AdapterName, BackboneName
+from adaptedit.interfaces.cli.options import AdapterName, BackboneName
 from adaptedit.interfaces.cli.terminal import quiet
 from adaptedit.interfaces.hosts import LOOPBACK, allowed, listen
 from adaptedit.interfaces.loading import load_pipeline

@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from adaptedit.errors import AdaptEditError
-from adaptedit.interfaces.cli.edit import AdapterName, BackboneName
+from adaptedit.interfaces.cli.options import AdapterName, BackboneName
 from adaptedit.interfaces.cli.terminal import quiet, stages
 from adaptedit.interfaces.hosts import LOOPBACK, allowed, listen
 

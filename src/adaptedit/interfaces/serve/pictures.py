@@ -81,7 +81,7 @@ def encoded(image: Image.Image | Image16, kind: OutputFormat) -> str:
 
 def encoded_mask(region: Region, polarity: MaskPolarity) -> str:
     """Base64 of a PNG, 256 levels: grey, white = edit; or black with alpha, 0 = edit, as edits take it."""
-    levels = Image.fromarray((region.mask * 255.0 + 0.5).astype(np.uint8))
+    levels = region.to_image()
     if polarity == "alpha":
         alpha = Image.fromarray(255 - np.asarray(levels))
         levels = Image.merge("LA", (Image.new("L", alpha.size), alpha))

@@ -46,7 +46,7 @@ class Canvas:
         width, height = shown_size(self.size)
         if self.region is None:
             return np.zeros((height, width), np.uint8)
-        return (self.region.resize((width, height)).mask * 255 + 0.5).astype(np.uint8)
+        return np.array(self.region.resize((width, height)).to_image())
 
     def layer(self) -> str | None:
         """The layer as a data URL; None where nothing is marked."""

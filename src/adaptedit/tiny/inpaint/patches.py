@@ -18,15 +18,20 @@ are K copies of the source, each moved by one shift. `valid` (K, 1, H, W) is 1 w
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import lru_cache
-
 import cv2
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from adaptedit.tiny.inpaint.neighbours import (
+    CELL,
+    TINY_WEIGHT,
+    blur,
+    dilate,
+    erode,
+    weighted_mean,
+    wide_blur,
+)
 from adaptedit.tiny.inpaint.poisson import solve_screened_poisson
 
 # -- holes ---------------------------------------------------------------------------------------------
@@ -90,11 +95,6 @@ _COARSE_BLUR = 4.0  # of drawing and source, when they are compared inside the h
 _ERROR_BLUR = 6.0  # how far from a pixel errors still count for it
 _TONE_BLUR = 12.0  # how far from a pixel its tone and its variance are measured
 
-# Pixels. Wide blurs work on cells of this side, which is faster.
-_CELL = 4
-# A sum of weights this small is treated as zero.
-_TINY_WEIGHT = 1e-3
-
 
 def fill_holes(source: Tensor, drawn: Tensor, matte: Tensor, coverage: Tensor) -> Tensor:
     """Return `drawn` with each hole filled from the source.
@@ -109,7 +109,7 @@ def fill_holes(source: Tensor, drawn: Tensor, matte: Tensor, coverage: Tensor) -
     filled = drawn.clone()
     for i in (removed * bare).flatten(1).any(1).nonzero()[:, 0].tolist():
         one = slice(i, i + 1)
-        holes = _dilate(removed[one], _HOLE_MARGIN)
+        holes = dilate(removed[one], _HOLE_MARGIN)
         for hole in _split_components(holes):
             inside = hole * bare[one]
             if inside.sum() >= _MIN_HOLE_PIXELS and hole.mean() <= _MAX_HOLE_SHARE:
@@ -135,7 +135,7 @@ def _fill_hole(
     """
     objects = _find_other_objects(source, drawn, inside)
     ground = outside * (1 - objects)
-    surroundings = _dilate(hole, _SURROUNDINGS_WIDTH) * ground
+    surroundings = dilate(hole, _SURROUNDINGS_WIDTH) * ground
     shifts = _find_shifts(source, drawn, surroundings, inside, ground)
     if not shifts:
         return drawn, torch.zeros_like(hole)
@@ -167,26 +167,26 @@ def _blend_patches(
     difference = source - patches
     is_ground = difference.abs().amax(1, keepdim=True) < _MAX_GROUND_DIFFERENCE
     comparable = surroundings * valid * is_ground
-    patches = patches + _weighted_mean(difference, comparable, _wide_blur, _TONE_BLUR)
+    patches = patches + weighted_mean(difference, comparable, wide_blur, _TONE_BLUR)
     errors = _patch_errors(source, drawn, surroundings, inside, patches, valid)
-    detail = source - _weighted_mean(source, surroundings, _blur, _DETAIL_BLUR)
+    detail = source - weighted_mean(source, surroundings, blur, _DETAIL_BLUR)
     variance = detail.square().mean(1, keepdim=True)
-    variance = _weighted_mean(variance, surroundings, _wide_blur, _TONE_BLUR)
+    variance = weighted_mean(variance, surroundings, wide_blur, _TONE_BLUR)
     accepted = errors.amin(0, keepdim=True) < _MAX_ERROR + _MAX_ERROR_OF_VARIANCE * variance
     share = (-errors / _MIXING_TEMPERATURE).softmax(0)
-    softened = _blur(drawn, _DRAWN_BLUR)
+    softened = blur(drawn, _DRAWN_BLUR)
     init = torch.where(accepted, (share * patches).sum(0, keepdim=True), softened)
-    unknown = hole * _dilate(inside, _HOLE_MARGIN) * (1 - _find_unchanged(source, drawn, objects))
+    unknown = hole * dilate(inside, _HOLE_MARGIN) * (1 - _find_unchanged(source, drawn, objects))
     weights = share * valid * accepted
     grad_y, grad_x = (_mean_gradient(patches, weights, softened, dim) for dim in (2, 3))
     init = torch.where(unknown > 0, init, source)
-    return solve_screened_poisson(init, unknown, surroundings, grad_y, grad_x), _blur(unknown, 0.5)
+    return solve_screened_poisson(init, unknown, surroundings, grad_y, grad_x), blur(unknown, 0.5)
 
 
 def _bounding_box(mask: Tensor) -> tuple[slice, slice]:
-    """The rows and columns that contain a mask (1, 1, H, W), rounded outwards to multiples of `_CELL`."""
+    """The rows and columns that contain a mask (1, 1, H, W), rounded outwards to multiples of `CELL`."""
     places = mask[0, 0].nonzero()
-    low, high = places.amin(0) // _CELL * _CELL, places.amax(0) // _CELL * _CELL + _CELL
+    low, high = places.amin(0) // CELL * CELL, places.amax(0) // CELL * CELL + CELL
     return slice(int(low[0]), int(high[0])), slice(int(low[1]), int(high[1]))
 
 
@@ -196,12 +196,12 @@ def _patch_errors(
     """(K, 1, H, W): how badly each patch matches around each pixel, a mean square error. 1 is added where
     the patch shows no ground."""
     outer = (source - patches).square().mean(1, keepdim=True).clamp(max=1.5 * _MAX_GROUND_DIFFERENCE**2)
-    coarse_difference = _wide_blur(drawn, _COARSE_BLUR) - _wide_blur(patches, _COARSE_BLUR)
+    coarse_difference = wide_blur(drawn, _COARSE_BLUR) - wide_blur(patches, _COARSE_BLUR)
     inner = coarse_difference.square().mean(1, keepdim=True)
     weight = (surroundings + _INSIDE_WEIGHT * inside) * valid
     error = (surroundings * outer + _INSIDE_WEIGHT * inside * inner) * valid
     mean = error.sum((1, 2, 3), keepdim=True) / weight.sum((1, 2, 3), keepdim=True).clamp(min=1)
-    near = _wide_blur(error, _ERROR_BLUR) / (_wide_blur(weight, _ERROR_BLUR) + _TINY_WEIGHT)
+    near = wide_blur(error, _ERROR_BLUR) / (wide_blur(weight, _ERROR_BLUR) + TINY_WEIGHT)
     return near + _MEAN_ERROR_WEIGHT * mean + (1 - valid)
 
 
@@ -215,8 +215,8 @@ def _mean_gradient(patches: Tensor, weights: Tensor, fallback: Tensor, dim: int)
     first, second = weights.narrow(dim, 0, count), weights.narrow(dim, 1, count)
     pair = (first + second) * (first > 0) * (second > 0)
     total = pair.sum(0, keepdim=True)
-    mean = (torch.diff(patches, dim=dim) * pair).sum(0, keepdim=True) / total.clamp(min=_TINY_WEIGHT)
-    return torch.where(total > _TINY_WEIGHT, mean, torch.diff(fallback, dim=dim))
+    mean = (torch.diff(patches, dim=dim) * pair).sum(0, keepdim=True) / total.clamp(min=TINY_WEIGHT)
+    return torch.where(total > TINY_WEIGHT, mean, torch.diff(fallback, dim=dim))
 
 
 def _find_other_objects(source: Tensor, drawn: Tensor, inside: Tensor) -> Tensor:
@@ -225,21 +225,21 @@ def _find_other_objects(source: Tensor, drawn: Tensor, inside: Tensor) -> Tensor
     The colours that were drawn inside the hole are the ground's. Thin things of other colours, such as joints
     and grain, are ground as well.
     """
-    colours = _wide_blur(drawn, _COARSE_BLUR)[0, :, inside[0, 0] > 0]
+    colours = wide_blur(drawn, _COARSE_BLUR)[0, :, inside[0, 0] > 0]
     colours = colours[:, :: max(1, colours.shape[1] // _NUM_GROUND_COLOURS)]
-    pixels = _blur(source, _SOURCE_BLUR)[0]
+    pixels = blur(source, _SOURCE_BLUR)[0]
     distance = (pixels - colours.T[..., None, None]).abs().amax(1, keepdim=True)
     not_ground = (distance >= _MAX_GROUND_DIFFERENCE).all(0, keepdim=True).to(inside)
-    objects = _erode(not_ground, _DETAIL_RADIUS)
+    objects = erode(not_ground, _DETAIL_RADIUS)
     for _ in range(_OBJECT_GROWTH):
-        objects = _dilate(objects, 1) * not_ground
-    return _dilate(objects, 1)
+        objects = dilate(objects, 1) * not_ground
+    return dilate(objects, 1)
 
 
 def _find_unchanged(source: Tensor, drawn: Tensor, objects: Tensor) -> Tensor:
     """(1, 1, H, W): 1 where the drawing shows another object just as the source does."""
     same = (drawn - source).abs().amax(1, keepdim=True) < _MAX_UNCHANGED_DIFFERENCE
-    return _dilate(_erode(objects * same, _DETAIL_RADIUS), _DETAIL_RADIUS)
+    return dilate(erode(objects * same, _DETAIL_RADIUS), _DETAIL_RADIUS)
 
 
 def _find_shifts(
@@ -264,8 +264,8 @@ def _find_shifts(
 
     # Row 0 of each tensor is for the surroundings, row 1 for the inside of the hole.
     weight = torch.cat([surroundings, _INSIDE_WEIGHT * inside])
-    here = torch.cat([source, _wide_blur(drawn, _COARSE_BLUR)])
-    there = torch.cat([source, _wide_blur(source, _COARSE_BLUR)])
+    here = torch.cat([source, wide_blur(drawn, _COARSE_BLUR)])
+    there = torch.cat([source, wide_blur(source, _COARSE_BLUR)])
     at_hole = [weight, (weight * here.square()).sum(1, True), weight * here]
     at_ground = [ground.expand_as(weight), (ground * there.square()).sum(1, True), ground * there]
     weights, squares_here, colours_here = torch.split(spectrum(torch.cat(at_hole, 1)).conj(), [1, 1, 3], 1)
@@ -284,7 +284,7 @@ def _find_shifts(
     error = torch.where(possible, error, torch.inf)
     error[_MAX_SHIFT : size - _MAX_SHIFT] = torch.inf  # these shifts would wrap around the edge
     error[:, _MAX_SHIFT : size - _MAX_SHIFT] = torch.inf
-    window_minimum = -_dilate(-error[None, None], _CANDIDATE_WINDOW // 2)[0, 0]
+    window_minimum = -dilate(-error[None, None], _CANDIDATE_WINDOW // 2)[0, 0]
     is_minimum = error == window_minimum
     lowest, places = torch.where(is_minimum, error, torch.inf).flatten().topk(_MAX_CANDIDATES, largest=False)
     found = places[lowest.isfinite()].tolist()
@@ -301,53 +301,3 @@ def _apply_shifts(picture: Tensor, shifts: list[tuple[int, int]]) -> Tensor:
     height, width = picture.shape[-2:]
     padded = F.pad(picture[0], [_MAX_SHIFT] * 4)
     return torch.stack([padded[:, _MAX_SHIFT + y :, _MAX_SHIFT + x :][:, :height, :width] for y, x in shifts])
-
-
-def _dilate(x: Tensor, pixels: int) -> Tensor:
-    """(1, 1, H, W): the maximum in a square around each pixel. It widens a mask by `pixels`."""
-    side = 2 * pixels + 1
-    dilated = cv2.dilate(x[0, 0].cpu().numpy(), np.ones((side, side), np.uint8))
-    return torch.from_numpy(dilated).to(x)[None, None]
-
-
-def _erode(mask: Tensor, pixels: int) -> Tensor:
-    """(1, 1, H, W): a mask made narrower by `pixels`."""
-    return 1 - _dilate(1 - mask, pixels)
-
-
-def _weighted_mean(
-    x: Tensor, weight: Tensor, blur: Callable[[Tensor, float], Tensor], deviation: float
-) -> Tensor:
-    """The weighted mean of `x` around each pixel. It falls to 0 where all weights are 0."""
-    return blur(x * weight, deviation) / (blur(weight, deviation) + _TINY_WEIGHT)
-
-
-def _wide_blur(x: Tensor, deviation: float) -> Tensor:
-    """Approximately a Gaussian blur, computed at a fraction of the resolution. H and W: multiples of
-    `_CELL`."""
-    rows, columns = (_wide_blur_matrix(size, deviation).to(x) for size in x.shape[-2:])
-    return rows.T @ x @ columns
-
-
-def _blur(x: Tensor, deviation: float) -> Tensor:
-    """A Gaussian blur. Beyond the picture's edge, the pixels at the edge are repeated."""
-    rows, columns = (_blur_matrix(size, deviation).to(x) for size in x.shape[-2:])
-    return rows.T @ x @ columns
-
-
-@lru_cache(maxsize=256)
-def _wide_blur_matrix(size: int, deviation: float) -> Tensor:
-    """(size, size): row i is what pixel i of a line adds to each pixel of the blurred line."""
-    with torch.autocast("cpu", enabled=False):
-        cells = F.avg_pool1d(torch.eye(size)[None], _CELL) @ _blur_matrix(size // _CELL, deviation / _CELL)
-    return F.interpolate(cells, scale_factor=_CELL, mode="linear")[0]
-
-
-@lru_cache(maxsize=256)
-def _blur_matrix(size: int, deviation: float) -> Tensor:
-    """As `_wide_blur_matrix`, at full resolution."""
-    steps = torch.arange(-int(3 * deviation), int(3 * deviation) + 1)
-    kernel = torch.exp(-steps.square() / (2 * deviation**2))
-    places = (torch.arange(size)[:, None] + steps).clamp(0, size - 1)
-    weights = torch.zeros(size, size).scatter_add(1, places, (kernel / kernel.sum()).expand(size, -1))
-    return weights.T

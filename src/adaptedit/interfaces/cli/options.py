@@ -1,0 +1,116 @@
+"""The options that several commands share, and the `EditJob` that those of `edit` and `region` make."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from adaptedit.errors import AdaptEditError, quoted
+from adaptedit.region import Box, Polarity, load_region
+
+if TYPE_CHECKING:
+    from adaptedit.editing.controls import Point
+    from adaptedit.editing.job import EditJob
+
+ImagePath = Annotated[
+    Path, typer.Argument(metavar="IMAGE", help="The picture: PNG, JPEG, WebP, BMP or TIFF.")
+]
+Instruction = Annotated[
+    str, typer.Argument(metavar="INSTRUCTION", help="What to do, such as: remove the apple.")
+]
+BackboneName = Annotated[
+    str, typer.Option("--backbone", help="The editor: tiny, a folder, or a hub id of a diffusers pipeline.")
+]
+AdapterName = Annotated[
+    str | None,
+    typer.Option("--adapter", help="The editor's adapter: a folder or a hub id.", show_default="tiny's own"),
+]
+
+MOST_STEPS = 1000  # as many as there are levels of noise in training
+WHERE = "Where to edit"
+Threshold = Annotated[
+    float,
+    typer.Option(
+        min=0.01,
+        max=0.99,
+        help="Lowest probability of a pixel in the region found; lower finds more.",
+        rich_help_panel=WHERE,
+    ),
+]
+MaskPolarity = Annotated[
+    Polarity,
+    typer.Option(
+        help="What a mask marks as the place to edit; alpha: what is transparent.", rich_help_panel=WHERE
+    ),
+]
+Include = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="PLACE",
+        help="X,Y: keep only the part there. LEFT,TOP,RIGHT,BOTTOM: add this box. Pixels; may be repeated.",
+        rich_help_panel=WHERE,
+    ),
+]
+Exclude = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="PLACE",
+        help="X,Y: drop the part there. LEFT,TOP,RIGHT,BOTTOM: cut this box out. Pixels; may be repeated.",
+        rich_help_panel=WHERE,
+    ),
+]
+Within = Annotated[
+    Path | None, typer.Option(help="A mask: nothing outside it is edited.", rich_help_panel=WHERE)
+]
+Invert = Annotated[
+    bool, typer.Option("--invert", help="Edit everything but the region.", rich_help_panel=WHERE)
+]
+Grow = Annotated[
+    float, typer.Option(help="Pixels to grow the region by; negative: to shrink it.", rich_help_panel=WHERE)
+]
+Overwrite = Annotated[
+    bool, typer.Option("--overwrite", help="Replace output files that exist already, even IMAGE itself.")
+]
+
+
+def read_job(
+    image: Path,
+    instruction: str,
+    mask: Path | None,
+    within: Path | None,
+    polarity: Polarity,
+    include: list[str] | None,
+    exclude: list[str] | None,
+    **options: Any,
+) -> EditJob:
+    """The job that the options describe, with its files read."""
+    if not instruction.strip():
+        raise AdaptEditError('the instruction is empty; say what to do, such as "remove the apple"')
+    from adaptedit.editing.job import EditJob
+    from adaptedit.pictures.picture import Picture
+
+    picture = Picture.open(image)
+    with suppress(UnicodeError):  # UTF-8 where the locale says something else; EditJob refuses what is not
+        instruction = os.fsencode(instruction).decode("utf-8")
+    return EditJob(
+        image=picture,
+        instruction=instruction,
+        region=load_region(mask, polarity, picture.size) if mask else None,
+        within=load_region(within, polarity, picture.size) if within else None,
+        include=[_place(text) for text in include or []],
+        exclude=[_place(text) for text in exclude or []],
+        **options,
+    )
+
+
+def _place(text: str) -> Box | Point:
+    try:
+        return tuple(int(number) for number in text.split(","))  # type: ignore[return-value]
+    except ValueError:
+        raise AdaptEditError(
+            f"{quoted(text)} is not a place; give X,Y or LEFT,TOP,RIGHT,BOTTOM in pixels"
+        ) from None
