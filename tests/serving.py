@@ -69,6 +69,10 @@ def serving(
         assert not thread.is_alive()
 
 
+def code(answer: httpx.Response) -> tuple[int, str]:
+    return answer.status_code, answer.json()["error"]["code"]
+
+
 def leaving(served: Served, prompt: str, picture: bytes) -> socket.socket:
     """A whole request on a connection that can be closed before its answer."""
     request = httpx.Request(

@@ -2,92 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
-from diffusers import FirstBlockCacheConfig, QwenImageTransformer2DModel
+from diffusers import FirstBlockCacheConfig
 from torch import Tensor
 
-from adaptedit.adapter.config import AdapterConfig
 from adaptedit.adapter.model import AdaptEditAdapter
 from adaptedit.errors import AdaptEditError
 from adaptedit.region import Region
+from random_dit import (
+    BATCH,
+    H,
+    N,
+    W,
+    attached,
+    backbone,
+    boxes,
+    make_adapter,
+    make_backbone,
+    make_inputs,
+    run,
+    wake,
+)
 
-H = W = 6
-N = H * W
-BATCH, TEXT, TEXT_DIM, DIM = 2, 11, 24, 64
-
-
-def make_backbone(layers: int = 3) -> Any:
-    torch.manual_seed(0)
-    model = QwenImageTransformer2DModel(
-        patch_size=2,
-        in_channels=16,
-        out_channels=4,
-        num_layers=layers,
-        attention_head_dim=32,
-        num_attention_heads=2,
-        joint_attention_dim=TEXT_DIM,
-        axes_dims_rope=(8, 12, 12),
-    )
-    return model.eval()
-
-
-def make_inputs(batch: int = BATCH, dtype: torch.dtype = torch.float32) -> dict[str, Any]:
-    """[target, source] tokens; the last two text tokens of the first sample are padding."""
-    generator = torch.Generator().manual_seed(1)
-    text_mask = torch.ones(batch, TEXT, dtype=torch.long)
-    text_mask[0, -2:] = 0
-    return {
-        "hidden_states": torch.randn(batch, 2 * N, 16, generator=generator).to(dtype),
-        "encoder_hidden_states": torch.randn(batch, TEXT, TEXT_DIM, generator=generator).to(dtype),
-        "encoder_hidden_states_mask": text_mask,
-        "timestep": torch.full((batch,), 0.7),
-        "img_shapes": [[(1, H, W), (1, H, W)]] * batch,
-        "return_dict": False,
-    }
-
-
-def make_adapter(backbone: Any, *, awake: bool = False) -> AdaptEditAdapter:
-    torch.manual_seed(2)
-    adapter = AdaptEditAdapter.for_backbone(backbone, "base", backbone_name="random")
-    if awake:
-        wake(adapter)
-    return adapter
-
-
-def wake(adapter: AdaptEditAdapter) -> None:
-    """As if trained: the zero layers get values."""
-    for block in adapter.blocks:
-        torch.nn.init.normal_(block.ffn[-1].weight, std=0.05)
-
-
-def boxes(batch: int = BATCH) -> Tensor:
-    """A different box for each sample, at four times the token grid's resolution."""
-    mask = torch.zeros(batch, 4 * H, 4 * W)
-    for i in range(batch):
-        mask[i, 4 + 2 * i : 14, 2 : 10 + 3 * i] = 1
-    return mask
-
-
-@pytest.fixture
-def backbone() -> Any:
-    return make_backbone()
-
-
-@pytest.fixture
-def attached(backbone: Any) -> Iterator[AdaptEditAdapter]:
-    adapter = make_adapter(backbone, awake=True).attach(backbone)
-    yield adapter
-    adapter.detach()
-
-
-@torch.no_grad()
-def run(backbone: Any, inputs: dict[str, Any] | None = None) -> Tensor:
-    return backbone(**(inputs or make_inputs()))[0]
+__all__ = ["attached", "backbone"]
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
@@ -311,90 +252,3 @@ def test_a_cache_goes_on_after_the_adapter(backbone: Any) -> None:
         with backbone.cache_context("cond"):
             run(backbone)
             torch.testing.assert_close(run(backbone), expected, rtol=1e-4, atol=1e-5)
-
-
-@pytest.mark.parametrize("dtype", [None, torch.bfloat16])
-def test_save_and_load(backbone: Any, tmp_path: Any, dtype: torch.dtype | None) -> None:
-    adapter = make_adapter(backbone, awake=True)
-    adapter.save_pretrained(tmp_path / "a", dtype=dtype)
-    assert sorted(p.name for p in (tmp_path / "a").iterdir()) == ["config.json", "model.safetensors"]
-    loaded = AdaptEditAdapter.from_pretrained(tmp_path / "a")
-    assert loaded.config == adapter.config
-    weights = adapter.state_dict()
-    for name, weight in loaded.state_dict().items():
-        assert torch.equal(weight, weights[name].to(dtype or weight.dtype))
-    assert all(p.requires_grad and not p.is_meta for p in loaded.parameters())
-    loaded.attach(backbone)
-    with loaded.region(boxes()):
-        assert torch.isfinite(run(backbone)).all()
-
-
-def test_a_damaged_file_is_refused(backbone: Any, tmp_path: Any) -> None:
-    from safetensors.torch import load_file, save_file
-
-    with pytest.raises(AdaptEditError, match="config.json is missing"):
-        AdaptEditAdapter.from_pretrained(tmp_path)
-    make_adapter(backbone).save_pretrained(tmp_path)
-    weights, config = tmp_path / "model.safetensors", tmp_path / "config.json"
-    tensors, text = load_file(weights), config.read_text()
-    for name, change, message in (
-        ("missing", lambda t: t.pop("condition.queries"), "lacks condition.queries"),
-        ("unknown", lambda t: t.update(extra=torch.zeros(1)), "unknown extra"),
-        ("shape", lambda t: t.update({"condition.queries": torch.zeros(1)}), "condition.queries has shape"),
-    ):
-        changed = dict(tensors)
-        change(changed)
-        save_file(changed, weights)
-        with pytest.raises(AdaptEditError, match=message):
-            AdaptEditAdapter.from_pretrained(tmp_path)
-            pytest.fail(name)
-    weights.write_bytes(b"no safetensors")
-    with pytest.raises(AdaptEditError, match="damaged"):
-        AdaptEditAdapter.from_pretrained(tmp_path)
-    save_file(tensors, weights)
-    for bad, message in (
-        (text[:-5], "damaged"),
-        (text.replace('"format": 1', '"format": 2'), "format 1"),
-        (text.replace('"rank"', '"rang"'), "lacks rank"),
-        (text.replace('"rank": 32', '"rank": 33'), "multiple"),
-    ):
-        config.write_text(bad)
-        with pytest.raises(AdaptEditError, match=message):
-            AdaptEditAdapter.from_pretrained(tmp_path)
-    config.write_text(text)
-    AdaptEditAdapter.from_pretrained(tmp_path)
-
-
-def count(module: torch.nn.Module) -> int:
-    return sum(p.numel() for p in module.parameters())
-
-
-def test_presets_at_the_size_of_qwen_image_edit() -> None:
-    def parts(name: str) -> tuple[int, int, int]:
-        config = AdapterConfig.preset(
-            name, backbone="Q", backbone_name="q", dim=3072, text_dim=3584, num_blocks=60
-        )
-        with torch.device("meta"):
-            adapter = AdaptEditAdapter(config)
-        return count(adapter.blocks), count(adapter.condition), count(adapter.mask_predictor)
-
-    blocks, condition, predictor = parts("paper")
-    assert blocks == pytest.approx(4.674e9, rel=0.02)
-    assert condition == pytest.approx(351e6, rel=0.02)
-    assert 7.4e6 <= predictor <= 7.9e6
-    assert sum(parts("base")[:2]) <= 0.01 * 20.43e9
-    assert sum(parts("small")[:2]) <= 0.003 * 20.43e9
-    with pytest.raises(AdaptEditError, match="paper, base, small"):
-        parts("large")
-
-
-@pytest.mark.parametrize("preset", ["paper", "base", "small"])
-def test_every_preset_is_zero_at_first_and_works(backbone: Any, preset: str) -> None:
-    frozen = run(backbone)
-    adapter = AdaptEditAdapter.for_backbone(backbone, preset, backbone_name="random").attach(backbone)
-    with adapter.region(boxes()):
-        assert torch.equal(run(backbone), frozen)
-        wake(adapter)
-        assert not torch.equal(run(backbone), frozen)
-    zero = [name for name, p in adapter.blocks.named_parameters() if name.endswith("weight") and not p.any()]
-    assert zero == []

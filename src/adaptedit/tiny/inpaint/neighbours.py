@@ -1,7 +1,7 @@
 """What a pixel gets from those around it: maxima in squares, and means under Gaussians.
 
-Deviations are standard deviations in pixels. A blur is a product with a matrix that is made once: a hole needs
-dozens of blurs.
+Deviations are standard deviations in pixels. A blur is a product with a matrix that is made once: a hole
+needs dozens of blurs.
 """
 
 from __future__ import annotations
