@@ -102,7 +102,7 @@ def test_what_cannot_be_meant_is_refused(found: Region, controls: dict[str, obje
         ({"threshold": 1}, "threshold is 1; give a probability above 0 and below 1"),
         ({"threshold": math.nan}, "threshold is nan"),
         ({"candidates": 0}, "candidates is 0; give 1 or more"),
-        ({"steps": 0}, "steps is 0; give 1 or more"),
+        ({"steps": 0}, "steps is 0; give 1 to 1000"),
         ({"include": [(1, 1)] * 40, "exclude": [(0, 0, 2, 2)] * 40}, "80 points and boxes.*at most 64"),
         ({"instruction": "remove the \udcff"}, r"bytes that are not text \(UTF-8\); type it again"),
     ],

@@ -97,6 +97,21 @@ REFUSED = {
 }
 
 
+def raw_profile(data: bytes) -> bytes:
+    """EXIF as text, in a compressed chunk."""
+    text = f"\nexif\n{len(data):8}\n".encode() + data.hex().encode()
+    return with_chunks(1, b"zTXt", b"Raw profile type exif\0\0" + zlib.compress(text))
+
+
+def test_exif_that_a_png_has_as_text_is_checked_too() -> None:
+    with pytest.raises(AdaptEditError, match=r"the file has [\d,]+ (entries|bytes) in its directories"):
+        Picture.read(raw_profile(b"Exif\0\0" + directory(4000, 200_000)))
+    exif = Image.Exif()
+    exif[274] = 6
+    assert Picture.read(raw_profile(exif.tobytes())).size == (48, 64)  # turned
+    assert Picture.read(with_chunks(1, b"tEXt", b"Raw profile type exif\0no numbers\n\n\nx")).mode == "RGB"
+
+
 @pytest.mark.parametrize("what", REFUSED)
 def test_files_that_declare_too_much_never_reach_a_decoder(
     what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

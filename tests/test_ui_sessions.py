@@ -11,6 +11,7 @@ import urllib.error
 import urllib.request
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -165,6 +166,18 @@ def test_what_a_killed_page_left_goes_when_the_next_starts(
 
 
 # -- the door
+
+
+def test_uploads_that_would_wait_too_long_are_refused(models: Models, tmp_path: Path) -> None:
+    """Each waits in one of Gradio's forty threads."""
+    pytest.importorskip("gradio")
+    from adaptedit.interfaces.ui.page import MOST_WAITING, Page
+
+    pool = SimpleNamespace(waiting=MOST_WAITING, picture=lambda *_, **__: pytest.fail("asked"))
+    page = Page(models, Sessions(10**9), pool)  # type: ignore[arg-type]
+    request = SimpleNamespace(session_hash="x", client=None, request=None)
+    shown = page.on_upload(str(tmp_path / "a.png"), request)  # type: ignore[arg-type]
+    assert "Too many pictures" in shown[page.note] and page.sessions.get("x") is None
 
 
 @pytest.fixture

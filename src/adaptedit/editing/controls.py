@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from adaptedit.editing.limits import MOST_PIXELS, MOST_PLACES
 from adaptedit.errors import AdaptEditError
 from adaptedit.morphology import Bools, connected_components
 from adaptedit.region import Box, Region, Size
@@ -13,8 +14,6 @@ from adaptedit.region import Box, Region, Size
 Point = tuple[int, int]  # x, y in pixels
 
 FAINTEST = 0.1  # probability that a point may still pick
-MOST_PLACES = 64  # points and boxes; for more, draw the region
-MOST_PIXELS = 65_535  # to grow by or to feather; the longest side that a JPEG can have
 
 
 def adjust(

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from adaptedit.editing.controls import MOST_PIXELS, Point, adjust, check_number, places
+from adaptedit.editing.controls import Point, adjust, check_number, places
 from adaptedit.editing.crops import CONTEXT
+from adaptedit.editing.limits import MOST_CONTEXT, MOST_PIXELS, MOST_STEPS
 from adaptedit.errors import AdaptEditError
 from adaptedit.pictures.picture import Picture
 from adaptedit.region import Box, Region
@@ -16,8 +17,6 @@ if TYPE_CHECKING:
     from adaptedit.backbones.base import OnStep
     from adaptedit.editing.pipeline import AdaptEditPipeline, EditOutput, Preserve
     from adaptedit.editing.scheduler import EditTask
-
-MOST_CONTEXT = 1000  # a thousandth of the crop is too little for any editor to see
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -61,9 +60,9 @@ class EditJob:
         check_number("grow", self.grow, -MOST_PIXELS, MOST_PIXELS, " pixels")
         check_number("feather", 0.0 if self.feather is None else self.feather, 0, MOST_PIXELS, " pixels")
         check_number("context", self.context, 1, MOST_CONTEXT)
-        for name, count in (("steps", self.steps), ("candidates", self.candidates)):
-            if count is not None and not count >= 1:
-                raise AdaptEditError(f"{name} is {count}; give 1 or more")
+        check_number("steps", 1 if self.steps is None else self.steps, 1, MOST_STEPS)
+        if not self.candidates >= 1:
+            raise AdaptEditError(f"candidates is {self.candidates}; give 1 or more")
         if self.everywhere and self.region is not None:
             raise AdaptEditError("a region and the whole picture exclude each other; give one of them")
         places([*self.include, *self.exclude], self.image.size)

@@ -18,6 +18,8 @@ from adaptedit.errors import AdaptEditError
 from adaptedit.pictures import structure
 from adaptedit.pictures.formats import READABLE, READABLE_IN_WORDS, WEB, WEB_IN_WORDS
 
+EXIF_TEXT = "Raw profile type exif"
+
 
 def default_max_pixels() -> float:
     """PIL's own limit against decompression bombs, 89 megapixels; programs can change or lift it."""
@@ -92,6 +94,7 @@ def upright(image: Image.Image, name: str) -> Image.Image:
         raise AdaptEditError(
             f"{name}: has several frames or pages; save the one to edit as a PNG and give that"
         )
+    _check_exif_text(image, name)
     try:
         turned = ImageOps.exif_transpose(image)
     except Exception:  # EXIF is often damaged, which is no reason to refuse the picture
@@ -147,6 +150,17 @@ def _check_structure(data: bytes, name: str) -> None:
         structure.check(data)
     except AdaptEditError as error:
         raise AdaptEditError(f"{name}: {error}") from None
+
+
+def _check_exif_text(image: Image.Image, name: str) -> None:
+    """PIL takes this text of a PNG for EXIF where there is none; it is there when the picture is decoded."""
+    try:
+        if (text := image.info.get(EXIF_TEXT)) is not None:
+            structure.check_exif_text(text)
+    except AdaptEditError as error:
+        raise AdaptEditError(f"{name}: {error}") from None
+    except ValueError:
+        del image.info[EXIF_TEXT]
 
 
 @contextmanager

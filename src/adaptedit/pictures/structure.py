@@ -70,6 +70,15 @@ def declared_pixels(data: bytes) -> int | None:
     return None
 
 
+def check_exif_text(text: object) -> None:
+    """text: a PNG's "Raw profile type exif", as older programs write it: three lines, then hexadecimals.
+
+    Raises AdaptEditError as `check`, ValueError for what is no such text.
+    """
+    data = bytes.fromhex("".join(str(text).split("\n")[3:]))
+    _check_directories(data.removeprefix(b"Exif\0\0"))
+
+
 def check_profile(profile: object) -> None:
     """profile: an opened picture's `info["icc_profile"]`, whatever it is."""
     if isinstance(profile, bytes):

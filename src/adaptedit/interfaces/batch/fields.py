@@ -7,12 +7,12 @@ from collections.abc import Callable
 from pathlib import PurePath, PurePosixPath
 from typing import Any
 
+from adaptedit.editing.limits import MOST_CONTEXT, MOST_PIXELS, MOST_PLACES, MOST_STEPS
 from adaptedit.errors import quoted
 from adaptedit.pictures.formats import WRITABLE
 
 Fields = dict[str, Any]
 
-MOST_PLACES = 64
 _KINDS: set[type[PurePath]] = {PurePosixPath, type(PurePath())}  # of paths: everywhere, on this system
 _CONTROL_OR_SURROGATE = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 _SURROGATE = re.compile(r"[\ud800-\udfff]")  # half a character, which no file and no model takes
@@ -111,11 +111,11 @@ KNOWN: dict[str, tuple[Callable[[Any], bool], str]] = {
     "exclude": PLACES,
     "within": (_text, "the path of a mask"),
     "invert": (_flag, "true or false"),
-    "grow": (_number(-65_535, 65_535), "a number of pixels from -65535 to 65535"),
+    "grow": (_number(-MOST_PIXELS, MOST_PIXELS), f"a number of pixels from -{MOST_PIXELS} to {MOST_PIXELS}"),
     "preserve": _among("exact", "latent", "soft"),
-    "steps": (_whole(1, 1000), "a whole number from 1 to 1000"),
+    "steps": (_whole(1, MOST_STEPS), f"a whole number from 1 to {MOST_STEPS}"),
     "seed": (_whole(0, 2**63 - 1), "a whole number from 0 to 2^63 - 1"),
     "candidates": (_whole(1, 64), "a whole number from 1 to 64"),
-    "feather": (_number(0, 65_535), "a number of pixels from 0 to 65535"),
-    "context": (_number(1, 1000), "a number from 1 to 1000"),
+    "feather": (_number(0, MOST_PIXELS), f"a number of pixels from 0 to {MOST_PIXELS}"),
+    "context": (_number(1, MOST_CONTEXT), f"a number from 1 to {MOST_CONTEXT}"),
 }

@@ -12,8 +12,8 @@ from typing import Annotated, Literal
 
 import typer
 
+from adaptedit.editing.limits import MOST_STEPS
 from adaptedit.interfaces.cli.options import (
-    MOST_STEPS,
     WHERE,
     AdapterName,
     BackboneName,

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from adaptedit.editing.limits import MOST_STEPS
 from adaptedit.errors import AdaptEditError, quoted
-from adaptedit.interfaces.cli.options import MOST_STEPS
 from adaptedit.interfaces.cli.terminal import quiet, stages
 
 if TYPE_CHECKING:

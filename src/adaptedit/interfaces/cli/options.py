@@ -30,7 +30,6 @@ AdapterName = Annotated[
     typer.Option("--adapter", help="The editor's adapter: a folder or a hub id.", show_default="tiny's own"),
 ]
 
-MOST_STEPS = 1000  # as many as there are levels of noise in training
 WHERE = "Where to edit"
 Threshold = Annotated[
     float,

@@ -92,10 +92,10 @@ def create_app(settings: Settings, worker: Worker) -> FastAPI:
             facts["prompt"] = form.prompt
         forms.check_model(form, settings.model)
         form.check()
+        lane = lane_of(form)
         request.state.place.enter_context(worker.place())
         gone = asyncio.ensure_future(_disconnected(request))
         ends = time.monotonic() + settings.work
-        lane = lane_of(form)
         try:
             job, held = await _unless(gone, settings.work, decoded(form, lane))
             try:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
+from adaptedit.editing.limits import MOST_STEPS
 from adaptedit.errors import AdaptEditError
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ class Settings:
         """From the fields as the page has them. Raises AdaptEditError for a number that is none."""
         return cls(
             seed=_number("seed", seed, int, 0, 2**63 - 1),
-            steps=_number("number of steps", steps, int, 1, 1000),
+            steps=_number("number of steps", steps, int, 1, MOST_STEPS),
             candidates=int(candidates),
             preserve=preserve,
             threshold=threshold,
