@@ -1,4 +1,4 @@
-"""What work on masks of 4000x4000 costs, on one thread: seconds, and megabytes beside the mask. Writes results.md.
+"""What work on masks of 4000x4000 costs on one thread, in seconds and megabytes. Writes results.md.
 
     python benchmarks/region/costs.py [before/src]    # beside another version of the package
 
@@ -73,7 +73,7 @@ def main() -> None:
     lines = [
         f"# Work on masks of {SIDE}x{SIDE}",
         "",
-        "Written by `python benchmarks/region/costs.py`: one thread, medians; memory beside the mask's own 64 MB.",
+        "Written by `python benchmarks/region/costs.py`: one thread; memory beside the mask's own 64 MB.",
         "",
         f"| case | {' | '.join(sources)} |",
         f"|---|{'---|' * len(sources)}",

@@ -18,6 +18,7 @@ from collections.abc import Callable
 import bombs
 
 SENDERS = 4
+DEAF = 6
 HALF_OPEN = 64  # of each of two kinds
 TAIL = 20.0
 LATE = "no answer in time"
@@ -28,6 +29,8 @@ REQUESTS: dict[str, Callable[[], list[bytes]]] = {
     "as many scans as pass": bombs.most_scans,
     "arithmetic scans": bombs.arithmetic_scans,
     "chunk, text and profile bombs": bombs.chunk_bombs,
+    "work that no count shows": bombs.hidden_work,
+    "answers that nobody reads": bombs.large_answers,
     "16 megapixels of one colour": bombs.one_colour,
     "half-open": bombs.scan_bombs,
     "checkerboard and dots as masks": bombs.hard_masks,
@@ -51,6 +54,8 @@ class Attack:
             whole = requests[0]
             body = whole.index(b"\r\n\r\n") + 4
             one, many = self.half_open, [(whole[: body + 150],), (whole[: body // 2],)] * HALF_OPEN
+        elif name == "answers that nobody reads":
+            one, many = self.deaf, [(requests[0],)] * DEAF
         elif name.startswith("callers who leave"):
             one, many = self.leaver, [(requests, number) for number in range(SENDERS)]
         else:
@@ -68,6 +73,15 @@ class Attack:
         """Sends the start of a request, waits until the server ends that, and does it again."""
         while time.monotonic() < self.end:
             await self._counted(start)
+
+    async def deaf(self, request: bytes) -> None:
+        """Sends a request, and reads nothing until the end."""
+        _, writer = await asyncio.open_connection(*self.address, limit=1)
+        writer.transport.pause_reading()  # type: ignore[attr-defined]
+        writer.write(request)
+        await asyncio.sleep(max(self.end - time.monotonic(), 0))
+        writer.transport.abort()
+        self.came["not read"] += 1
 
     async def leaver(self, requests: list[bytes], first: int) -> None:
         """Closes the connection a while after the whole request was sent."""

@@ -48,6 +48,8 @@ EXPECTED = defaultdict(
     {
         "scan bombs": {"400"},
         "arithmetic scans": {"400"},
+        "work that no count shows": {"400"},
+        "answers that nobody reads": {"not read"},
         "half-open": {"408", "closed"},
         "callers who leave while it is decoded": {"left"},
         "odd hosts and charsets": {"400", "415"},

@@ -74,6 +74,33 @@ def chunk_bombs() -> list[bytes]:
     return [request(edit(file)) for file in files]
 
 
+def hidden_work() -> list[bytes]:
+    """Work that no count of segments or chunks shows: scans in a segment that a lost decoder reads, EXIF
+    whose entries all point at the same bytes, EXIF as text, and a profile fifty times."""
+    scan = b"\xff\xda" + struct.pack(">HBBBBBB", 8, 1, 1, 0, 1, 63, 0x10)
+    whole = encoded(Image.new("RGB", (1400, 1400)), "JPEG", progressive=True)
+    hidden = b"\xff\x02\xff\xff" + (scan * 6553)[:65_533]
+    exif = directory(3000, 400_000)
+    head = encoded(Image.new("RGB", (64, 48)), "JPEG")
+    pieces = [exif[at : at + 60_000] for at in range(0, len(exif), 60_000)]
+    pixels = chunk(b"IDAT", zlib.compress(bytes(8 * 25)))
+    text = f"\nexif\n{len(exif):8}\n".encode() + exif.hex().encode()
+    profile = chunk(b"iCCP", b"k\0\0" + zlib.compress(bytes(900_000)))
+    files = [
+        whole[:-2] + hidden * 20 + whole[-2:],
+        head[:2] + b"".join(_segment(0xE1, b"Exif\0\0" + one) for one in pieces) + head[2:],
+        png(8, 8, chunk(b"zTXt", b"Raw profile type exif\0\0" + zlib.compress(text)), pixels),
+        png(8, 8, profile * 50, pixels),
+    ]
+    return [request(edit(file)) for file in files]
+
+
+def large_answers() -> list[bytes]:
+    """Of noise, which no format makes small."""
+    noise = np.random.default_rng(0).integers(0, 256, (1400, 1400, 3), dtype=np.uint8)
+    return [request(edit(encoded(Image.fromarray(noise), "PNG"), n="10"))]
+
+
 def one_colour() -> list[bytes]:
     """16 megapixels in a few kB, of 8 and of 16 bits."""
     plain = Image.new("RGB", (SIDE, SIDE), (90, 120, 60))
@@ -172,6 +199,12 @@ def with_chunks(count: int) -> bytes:
 def with_riff_chunks(count: int) -> bytes:
     whole = encoded(Image.new("RGB", (64, 48)), "WEBP", lossless=True)
     return whole[:4] + struct.pack("<I", len(whole) - 8 + 8 * count) + whole[8:] + b"ABCD\0\0\0\0" * count
+
+
+def directory(entries: int, size: int) -> bytes:
+    """A TIFF's, whose entries all point at the same bytes."""
+    tags = b"".join(struct.pack("<HHII", 0x9000 + number, 7, size, 8) for number in range(entries))
+    return b"II*\0" + struct.pack("<I", 8 + size) + bytes(size) + struct.pack("<H", entries) + tags + bytes(4)
 
 
 def deep_png() -> bytes:

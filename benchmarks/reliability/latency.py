@@ -3,8 +3,8 @@
     git worktree add before COMMIT
     python benchmarks/reliability/latency.py before/src
 
-Each version serves `tiny` with one thread. A round: twelve edits of examples/desk.png one after the other, then
-48 by eight callers at once. The first round warms up.
+Each version serves `tiny` with one thread. A round: twelve edits of examples/desk.png one after the other,
+then 48 by eight callers at once. The first round warms up.
 """
 
 from __future__ import annotations
