@@ -14,11 +14,13 @@ from huggingface_hub import errors
 from PIL import Image
 
 import drawn
-from adaptedit.data.readers import hub
+from adaptedit.data.readers import emu_edit, hub
 from adaptedit.data.sprites.synthetic import SyntheticPairs
 from adaptedit.errors import AdaptEditError
-from adaptedit.evaluation.benchmarks import BENCHMARKS, benchmark, emu_edit, options, synthetic
+from adaptedit.evaluation.benchmarks import BENCHMARKS, benchmark, options, pairs
+from adaptedit.evaluation.benchmarks.base import SingleEdits
 from adaptedit.pictures.read import read_image
+from command import run
 from hub_parquet import IMAGE, write
 
 
@@ -161,10 +163,9 @@ def generation_files(root: Path) -> Path:
 
 
 def test_emu_edit(tmp_path: Path) -> None:
-    found = emu_edit.load("test", path=emu_files(tmp_path))
+    found = benchmark("emu-edit-test", path=emu_files(tmp_path))
     assert found.name == "emu-edit-test" and not found.chained
     assert ids(found.sessions) == [f"{n}-t{n:03d}" for n in range(5)]
-    assert found.tasks() == {"add": 2, "local": 1, "remove": 1, "color": 1}
     sample = found.load("3-t003")
     assert (sample.instruction, sample.category, sample.target) == ("test 3", "color", None)
     assert (sample.source_caption, sample.target_caption, sample.region) == ("", "a red car", None)
@@ -172,11 +173,11 @@ def test_emu_edit(tmp_path: Path) -> None:
 
 
 def test_emu_edit_without_useless_captions_says_which_they_are(tmp_path: Path) -> None:
-    found = emu_edit.load("test", path=emu_files(tmp_path), filtered=True)
+    found = benchmark("emu-edit-test-filtered", path=emu_files(tmp_path))
     assert found.name == "emu-edit-test-filtered"
     assert ids(found.sessions) == ["0-t000", "4-t004"]
+    assert isinstance(found, SingleEdits)
     assert found.left_out == {"placeholder caption": ["2-t002", "3-t003"], "identical captions": ["1-t001"]}
-    assert emu_edit.load("test", path=tmp_path).left_out == found.left_out
 
 
 def test_swapped_splits_are_noticed(tmp_path: Path) -> None:
@@ -184,16 +185,35 @@ def test_swapped_splits_are_noticed(tmp_path: Path) -> None:
         emu_edit.load("test", path=emu_files(tmp_path, swapped=True))
 
 
-def test_published_results_are_joined_whatever_their_split_is_called(tmp_path: Path) -> None:
+def test_published_results_are_saved_by_the_ids_of_the_set(tmp_path: Path) -> None:
     found = emu_edit.load("test", path=emu_files(tmp_path / "set"))
-    generations = generation_files(tmp_path / "generations")
-    emu_edit.save_generations(found, tmp_path / "out", path=generations)
-    assert sorted(path.stem for path in (tmp_path / "out").iterdir()) == ids(found.sessions)
-    for n in range(5):
-        assert same(read_image(tmp_path / "out" / f"{n}-t{n:03d}.png"), picture(100 + n))
-    (generations / "data" / "validation-00000-of-00001.parquet").unlink()
-    with pytest.raises(AdaptEditError, match="no picture for 5 of the 5 samples of emu-edit-test"):
-        emu_edit.save_generations(found, tmp_path / "out", path=generations)
+    generations, out = generation_files(tmp_path / "generations"), tmp_path / "out"
+    seen: list[tuple[int, int]] = []
+    count = emu_edit.save_generations(
+        out, path=generations, on_picture=lambda done, total: seen.append((done, total))
+    )
+    assert count == len(list(out.iterdir())) == 10 and seen == [(n, 10) for n in range(1, 11)]
+    for n, one in enumerate(found.ids):
+        assert same(read_image(out / f"{one}.png"), picture(100 + n))
+    (out / f"{found.ids[0]}.png").unlink()
+    kept = out / f"{found.ids[1]}.png"
+    kept.write_bytes(b"as it was")
+    emu_edit.save_generations(out, path=generations)
+    assert same(read_image(out / f"{found.ids[0]}.png"), picture(100)) and kept.read_bytes() == b"as it was"
+
+
+def test_saved_results_are_an_editor(tmp_path: Path) -> None:
+    data, saved, out = emu_files(tmp_path / "set"), tmp_path / "saved", tmp_path / "runs"
+    done = run("data", "emu-edit-results", "--data", generation_files(tmp_path / "generations"), "-o", saved)
+    assert done.exit_code == 0 and done.stdout == f"{saved}: 10 pictures\n", done.output
+    scored = ("--editor", saved, "--metric", "pixels")
+    done = run("evaluate", "emu-edit-test-filtered", "--data", data, "--out", out, *scored)
+    assert done.exit_code == 0, done.output
+    (described,) = (json.loads(path.read_text()) for path in out.glob("*/run.json"))
+    assert described["left_out"].keys() == {"placeholder caption", "identical captions"}
+    edits = [json.loads(line) for path in out.glob("*/edits.jsonl") for line in path.read_text().splitlines()]
+    assert [(edit["id"], edit["failure"]) for edit in edits] == [("0-t000", None), ("4-t004", None)]
+    assert same(read_image(next(out.glob("*/pictures/4-t004.png"))), picture(104))
 
 
 # -- parquet that is wrong
@@ -221,7 +241,7 @@ def test_rows_without_a_picture_or_with_the_same_id(tmp_path: Path) -> None:
     write(path, [rows[0], {**rows[1], "image": None}], EMU)
     found = emu_edit.load("test", path=tmp_path)
     assert same(found.load("0-t000").source, picture(0))
-    with pytest.raises(AdaptEditError, match="emu-edit-test, sample 1-t001: .*there is no picture"):
+    with pytest.raises(AdaptEditError, match="Emu-Edit test, sample 1-t001: .*there is no picture"):
         found.load("1-t001")
     write(path, [rows[0], rows[0]], EMU)
     with pytest.raises(AdaptEditError, match="1 rows repeat"):
@@ -234,17 +254,16 @@ def test_rows_without_a_picture_or_with_the_same_id(tmp_path: Path) -> None:
 def test_a_synthetic_sample_depends_on_the_seed_and_its_number_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(synthetic.assets, "load", lambda folder: drawn.pack())
+    monkeypatch.setattr(pairs.assets, "load", lambda folder: drawn.pack())
     found = benchmark("synthetic", split="all", count=3, seed=5)
     assert found.sessions == [["00000"], ["00001"], ["00002"]] and found.name == "synthetic-all-seed5"
-    pairs = SyntheticPairs("all", drawn.pack())
+    drawn_again = SyntheticPairs("all", drawn.pack())
     for number in (2, 0):
-        sample, pair = found.load(f"{number:05d}"), pairs.draw(np.random.default_rng([5, number]))
-        assert (sample.instruction, sample.category) == (pair.instruction, pair.kind)
-        assert same(sample.source, Image.fromarray(pair.source))
-        assert same(sample.target, Image.fromarray(pair.target))
-        assert sample.region is not None
-        assert np.array_equal(np.round(sample.region.mask * 255), pair.mask)
+        sample, pair = found.load(f"{number:05d}"), drawn_again.draw(np.random.default_rng([5, number]))
+        assert sample.id == f"{number:05d}"
+        assert (sample.instruction, sample.category) == (pair.instruction, pair.category)
+        assert same(sample.source, pair.source) and same(sample.target, pair.target)
+        assert sample.region is not None and np.array_equal(sample.region.mask, pair.region.mask)
     with pytest.raises(AdaptEditError, match="unknown split 'dev'"):
         benchmark("synthetic", split="dev")
 
@@ -291,7 +310,7 @@ def test_imgedit(tmp_path: Path) -> None:
     sample = found.load("1082")
     assert (sample.instruction, sample.category) == ("Change the shell.", "adjust")
     assert same(sample.source, picture(1))
-    with pytest.raises(AdaptEditError, match="imgedit, sample 1: .*none.png: no such file"):
+    with pytest.raises(AdaptEditError, match="ImgEdit, sample 1: .*none.png: no such file"):
         found.load("1")
     (tmp_path / "singleturn.json").write_text('{"1": {"id": "a.png"}}')
     with pytest.raises(AdaptEditError, match="is not ImgEdit's"):

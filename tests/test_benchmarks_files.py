@@ -1,4 +1,4 @@
-"""Benchmarks that are read from files beside pictures: PIE-Bench, and a folder of one's own."""
+"""Data sets that are read from files beside pictures: PIE-Bench, and a folder of one's own."""
 
 from __future__ import annotations
 
@@ -10,11 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from adaptedit.data.readers import folder, pie_bench
 from adaptedit.errors import AdaptEditError
-from adaptedit.evaluation.benchmarks import (
-    benchmark,
-    pie_bench,
-)
 from adaptedit.region import Region
 from test_benchmarks import picture, same
 
@@ -40,7 +37,7 @@ def pie_files(root: Path, **changed: Any) -> Path:
 
 def test_pie_bench(tmp_path: Path) -> None:
     found = pie_bench.load(path=pie_files(tmp_path))
-    assert found.sessions == [["611000000001"]]
+    assert found.ids == ["611000000001"]
     sample = found.load("611000000001")
     assert (sample.instruction, sample.category) == ("Make the frame of the bike rusty", "change colour")
     assert sample.source_caption == "a slanted mountain bicycle on the road"
@@ -62,7 +59,9 @@ def test_pie_bench_with_the_official_scripts_border(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("mask", [[1], [1, -2], ["1", 2], "1 2", [512 * 512, 1]])
 def test_a_mask_that_is_no_run_lengths_is_refused(mask: Any, tmp_path: Path) -> None:
-    with pytest.raises(AdaptEditError, match="sample 611000000001: the mask is not a list of start, length"):
+    with pytest.raises(
+        AdaptEditError, match="PIE-Bench, sample 611000000001: the mask is not a list of start"
+    ):
         pie_bench.load(path=pie_files(tmp_path, mask=mask)).load("611000000001")
 
 
@@ -98,8 +97,8 @@ DESK = {"file_name": "desk.png", "instruction": "remove the mug"}
 
 
 def test_the_shortest_line_is_a_picture_and_an_instruction(tmp_path: Path) -> None:
-    found = benchmark("folder", path=own(tmp_path, DESK, ""))
-    assert (found.name, found.sessions) == (tmp_path.name, [["desk"]])
+    found = folder.load(path=own(tmp_path, DESK, ""))
+    assert (found.name, found.ids) == (tmp_path.name, ["desk"])
     sample = found.load("desk")
     assert same(sample.source, picture(1)) and sample.instruction == "remove the mug"
     assert (sample.target, sample.region, sample.category) == (None, None, "")
@@ -109,13 +108,13 @@ def test_the_shortest_line_is_a_picture_and_an_instruction(tmp_path: Path) -> No
 def test_a_line_with_everything(polarity: str, tmp_path: Path) -> None:
     texts = {"category": "remove", "source_caption": "a desk, a mug", "target_caption": "a desk"}
     line = {**DESK, **texts, "id": "b", "target": "after.png", "mask": f"{polarity}.png", "more": 1}
-    sample = benchmark("folder", path=own(tmp_path, {**line, "polarity": polarity})).load("b")
+    sample = folder.load(path=own(tmp_path, {**line, "polarity": polarity})).load("b")
     assert {key: getattr(sample, key) for key in texts} == texts
     assert same(sample.target, picture(2, (16, 12)))
     region = Region.from_box((4, 4, 12, 12), (32, 24))
     assert sample.region is not None and np.array_equal(sample.region.mask, region.mask)
     own(tmp_path, line)
-    sample = benchmark("folder", path=tmp_path / "metadata.jsonl", polarity=polarity).load("b")
+    sample = folder.load(path=tmp_path / "metadata.jsonl", polarity=polarity).load("b")
     assert sample.region is not None and np.array_equal(sample.region.mask, region.mask)
 
 
@@ -136,13 +135,13 @@ def test_a_line_with_everything(polarity: str, tmp_path: Path) -> None:
 )
 def test_a_line_that_is_wrong_is_named(lines: list[Any], message: str, tmp_path: Path) -> None:
     with pytest.raises(AdaptEditError, match=message):
-        benchmark("folder", path=own(tmp_path, *lines))
+        folder.load(path=own(tmp_path, *lines))
 
 
 def test_files_that_are_wrong_name_the_sample(tmp_path: Path) -> None:
     Image.new("L", (10, 10)).save(tmp_path / "small.png")
     small = {**DESK, "id": "a", "mask": "small.png", "polarity": "white"}
-    found = benchmark("folder", path=own(tmp_path, small, {**DESK, "file_name": "no.png"}))
+    found = folder.load(path=own(tmp_path, small, {**DESK, "file_name": "no.png"}))
     with pytest.raises(AdaptEditError, match="sample a: .*the mask is 10x10 pixels and the picture 32x24"):
         found.load("a")
     with pytest.raises(AdaptEditError, match="sample no: .*no.png: no such file"):

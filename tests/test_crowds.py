@@ -8,6 +8,7 @@ import pytest
 import drawn
 from adaptedit.data.sprites.scene import SIZE, crowd
 from adaptedit.data.sprites.synthetic import SyntheticPairs
+from arrays import arrays
 
 
 @pytest.fixture(scope="module")
@@ -41,13 +42,14 @@ def test_one_edit_brings_many_and_keeps_the_rest(crowded: SyntheticPairs, kind: 
     ]
     assert not any(words in s.instruction for s in one)
     for sample in many:
-        assert (sample.source[sample.mask == 0] == sample.target[sample.mask == 0]).all()
-        assert (sample.source != sample.target).any(2)[sample.mask > 127].mean() > 0.5
-    covered = [np.mean([s.mask > 127 for s in some]) for some in (many, one)]
+        source, target, mask = arrays(sample)
+        assert (source[mask == 0] == target[mask == 0]).all()
+        assert (source != target).any(2)[mask > 127].mean() > 0.5
+    covered = [np.mean([s.region.mask > 0.5 for s in some]) for some in (many, one)]
     assert covered[0] > 1.5 * covered[1]
 
 
 def test_kinds_are_drawn_as_often_as_told() -> None:
     pairs = SyntheticPairs("train", drawn.pack(), pool=4, kinds={"remove": 0.9, "add": 0.1})
-    drawn_kinds = [s.kind for s, _ in zip(pairs.stream(0), range(60), strict=False)]
+    drawn_kinds = [s.category for s, _ in zip(pairs.stream(0), range(60), strict=False)]
     assert set(drawn_kinds) == {"remove", "add"} and drawn_kinds.count("remove") > 40

@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pytest
 
 import drawn
-from adaptedit.data.schema import EditSample
+from adaptedit.data.cells import LabelledSample
 from adaptedit.data.sprites import assets, nouns, phrases, synthetic
 from adaptedit.data.sprites.backgrounds import Backgrounds
 from adaptedit.data.sprites.canvas import Canvas
@@ -22,6 +22,7 @@ from adaptedit.data.sprites.scene import Placed, beside, lay_out, refer
 from adaptedit.data.sprites.splits import SPLITS
 from adaptedit.data.sprites.synthetic import SyntheticPairs
 from adaptedit.errors import AdaptEditError
+from arrays import arrays
 
 COUNT = 300
 
@@ -32,7 +33,7 @@ def pairs() -> dict[str, SyntheticPairs]:
 
 
 @pytest.fixture(scope="module")
-def samples(pairs: dict[str, SyntheticPairs]) -> dict[str, list[EditSample]]:
+def samples(pairs: dict[str, SyntheticPairs]) -> dict[str, list[LabelledSample]]:
     return {split: list(islice(pairs[split].stream(seed=5), COUNT)) for split in ("train", "all")}
 
 
@@ -40,24 +41,27 @@ def samples(pairs: dict[str, SyntheticPairs]) -> dict[str, list[EditSample]]:
 
 
 def test_a_seed_is_a_sequence_of_samples(pairs: dict[str, SyntheticPairs]) -> None:
-    def draw(seed: int) -> list[EditSample]:
+    def draw(seed: int) -> list[LabelledSample]:
         return list(islice(pairs["train"].stream(seed), 20))
 
     first, again, other = draw(1), draw(1), draw(2)
     assert [s.instruction for s in first] != [s.instruction for s in other]
     for a, b in zip(first, again, strict=True):
-        assert (a.instruction, a.kind) == (b.instruction, b.kind)
-        for name in ("source", "target", "mask", "shown", "wanted", "frames", "things"):
-            np.testing.assert_array_equal(getattr(a, name), getattr(b, name))
+        assert (a.instruction, a.category) == (b.instruction, b.category)
+        for one, other_one in zip(arrays(a), arrays(b), strict=True):
+            np.testing.assert_array_equal(one, other_one)
+        for name in ("shown", "wanted", "frames", "things"):
+            np.testing.assert_array_equal(getattr(a.labels, name), getattr(b.labels, name))
 
 
-def test_every_kind_changes_something_inside_its_mask(samples: dict[str, list[EditSample]]) -> None:
-    assert {s.kind for s in samples["train"]} == set(phrases.KINDS)
+def test_every_kind_changes_something_inside_its_mask(samples: dict[str, list[LabelledSample]]) -> None:
+    assert {s.category for s in samples["train"]} == set(phrases.KINDS)
     for sample in samples["train"]:
-        changed = (sample.source != sample.target).any(-1)
-        assert changed[sample.mask >= 128].mean() > 0.1, sample.instruction
-        assert sample.mask.max() == 255
-        assert (sample.mask.min() == 255) == (sample.kind in ("style", "global"))
+        source, target, mask = arrays(sample)
+        changed = (source != target).any(-1)
+        assert changed[mask >= 128].mean() > 0.1, sample.instruction
+        assert mask.max() == 255
+        assert (mask.min() == 255) == (sample.category in ("style", "global"))
 
 
 @pytest.mark.parametrize("split", ["train", "phrasings"])
@@ -66,17 +70,22 @@ def test_an_idle_instruction_changes_nothing(pairs: dict[str, SyntheticPairs], s
     said = set()
     for _ in range(60):
         sample = pairs[split].draw(rng, synthetic.IDLE)
-        assert (sample.source == sample.target).all() and sample.mask.max() == 0
+        source, target, mask = arrays(sample)
+        assert (source == target).all() and mask.max() == 0
         said.add(sample.instruction)
     assert said & set(pairs[split].templates["idle"]) and said - set(pairs[split].templates["idle"])
 
 
-def test_some_pictures_have_no_colour(samples: dict[str, list[EditSample]]) -> None:
-    grey = [s for s in samples["train"] if (s.source == s.source[..., :1]).all()]
-    assert grey
-    for sample in grey:
-        assert (sample.target == sample.target[..., :1]).all()
+def test_some_pictures_have_no_colour(samples: dict[str, list[LabelledSample]]) -> None:
+    found = 0
+    for sample in samples["train"]:
+        source, target, _ = arrays(sample)
+        if (source != source[..., :1]).any():
+            continue
+        found += 1
+        assert (target == target[..., :1]).all()
         assert not set(sample.instruction.split()) & set(COLOURS) - {"orange"}, sample.instruction
+    assert found
 
 
 def test_without_jitter_the_instruction_says_where(pairs: dict[str, SyntheticPairs]) -> None:
@@ -91,10 +100,10 @@ def test_without_jitter_the_instruction_says_where(pairs: dict[str, SyntheticPai
     assert places(SyntheticPairs("train", drawn.pack(), pool=1, jitter=0.05)) > 30
 
 
-def test_the_mask_covers_every_changed_pixel(samples: dict[str, list[EditSample]]) -> None:
+def test_the_mask_covers_every_changed_pixel(samples: dict[str, list[LabelledSample]]) -> None:
     for sample in samples["train"]:
-        changed = (sample.source != sample.target).any(-1)
-        assert (sample.mask[changed] > 0).all(), sample.instruction
+        source, target, mask = arrays(sample)
+        assert (mask[(source != target).any(-1)] > 0).all(), sample.instruction
 
 
 def test_the_mask_leaves_nothing_of_the_edit_out(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -116,8 +125,9 @@ def test_the_mask_leaves_nothing_of_the_edit_out(monkeypatch: pytest.MonkeyPatch
     several = 0
     for _ in range(60):
         sample = pairs.draw(rng, ("remove", "recolour")[int(rng.integers(2))])
-        if (sample.source != sample.source[..., :1]).any():
-            left_out = np.abs(drawn_anew[-1].astype(int) - sample.target).max()
+        source, target, _ = arrays(sample)
+        if (source != source[..., :1]).any():
+            left_out = np.abs(drawn_anew[-1].astype(int) - target).max()
             assert left_out <= 4, sample.instruction
         several += any(word in sample.instruction for word in ("both", "two"))
     assert several > 5
@@ -135,8 +145,10 @@ def test_labels_name_the_noun_in_front(monkeypatch: pytest.MonkeyPatch) -> None:
     pairs = SyntheticPairs("train", drawn.pack())
     index = {name: i + 1 for i, name in enumerate(pairs.labels)}
     for number, sample in enumerate(islice(pairs.stream(0), 100)):
-        for labels, objects in zip((sample.shown, sample.wanted), scenes[2 * number :], strict=False):
-            assert labels is not None and labels.shape == (16, 16)
+        for labels, objects in zip(
+            (sample.labels.shown, sample.labels.wanted), scenes[2 * number :], strict=False
+        ):
+            assert labels.shape == (16, 16)
             assert set(labels.flat) <= {0} | {index[o.word or o.noun.name] for o in objects}
             if objects:
                 front = objects[-1]
@@ -146,7 +158,7 @@ def test_labels_name_the_noun_in_front(monkeypatch: pytest.MonkeyPatch) -> None:
 # -- words ---------------------------------------------------------------------------------------------
 
 
-def test_instructions_are_whole_sentences(samples: dict[str, list[EditSample]]) -> None:
+def test_instructions_are_whole_sentences(samples: dict[str, list[LabelledSample]]) -> None:
     for sample in samples["train"] + samples["all"]:
         assert not re.search(r"[{}]|  |\bno the\b|\bNone\b", sample.instruction), sample.instruction
 

@@ -14,11 +14,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from adaptedit.data.sample import EditSample
 from adaptedit.errors import AdaptEditError
 from adaptedit.evaluation.benchmarks import BENCHMARKS
 from adaptedit.evaluation.judge import LONGEST, Judge, marks
 from adaptedit.evaluation.published import TABLES, beside
-from adaptedit.evaluation.sample import Sample
 
 
 class Server:
@@ -70,7 +70,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
 
 SOURCE = Image.fromarray(np.random.default_rng(0).integers(0, 256, (20, 30, 3), dtype=np.uint8))
 RESULT = Image.new("RGB", (60, 40), (9, 8, 7))
-SAMPLE = Sample("desk", "remove the {mug}", SOURCE)
+SAMPLE = EditSample("desk", "remove the {mug}", SOURCE)
 GOOD = ['{"done": 9, "kept": 8}', '{"natural": 4.5, "clean": 7}']
 
 
@@ -106,7 +106,7 @@ def test_consistency_sees_both_pictures_and_quality_the_result_alone(server: Ser
 
 def test_large_pictures_are_sent_smaller_and_a_temperature_can_be_left_out(server: Server) -> None:
     server.replies = list(GOOD)
-    large = Sample("x", "y", SOURCE.resize((3 * LONGEST, LONGEST)))
+    large = EditSample("x", "y", SOURCE.resize((3 * LONGEST, LONGEST)))
     judge(server, temperature=None)(large, RESULT, None)
     assert {one.size for one in pictures(server.seen[0]["messages"][0])} == {(LONGEST, LONGEST // 3)}
     assert "temperature" not in server.seen[0] and server.keys == [None, None]

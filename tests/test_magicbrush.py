@@ -15,8 +15,10 @@ import pyzipper
 from PIL import Image
 
 from adaptedit.data.readers.archive import Archive
+from adaptedit.data.readers.magicbrush import MagicBrush, erased, load
 from adaptedit.errors import AdaptEditError
-from adaptedit.evaluation.benchmarks.magicbrush import MagicBrush, erased, load
+from adaptedit.evaluation.benchmarks import benchmark
+from adaptedit.evaluation.benchmarks.base import Benchmark
 from adaptedit.region import Region
 from hub_parquet import IMAGE, png, write
 from zipcrypto import encrypted_zip
@@ -76,10 +78,10 @@ def captions(kind: str) -> dict[str, dict[str, str]]:
     }
 
 
-def parquet(root: Path, changed: list[dict[str, Any]] | None = None) -> Path:
+def parquet(root: Path, changed: list[dict[str, Any]] | None = None, split: str = "dev") -> Path:
     data = changed or rows()
-    write(root / "data" / "dev-00000-of-00002-0123456789abcdef.parquet", data[:1], TYPES)
-    write(root / "data" / "dev-00001-of-00002-0123456789abcdef.parquet", data[1:], TYPES)
+    write(root / "data" / f"{split}-00000-of-00002-0123456789abcdef.parquet", data[:1], TYPES)
+    write(root / "data" / f"{split}-00001-of-00002-0123456789abcdef.parquet", data[1:], TYPES)
     return root
 
 
@@ -125,12 +127,11 @@ def aes_zip(path: Path) -> Path:
     return path
 
 
-def check(benchmark: MagicBrush) -> None:
+def check(reader: MagicBrush | Benchmark) -> None:
     """Every sample holds the pictures, region, instruction of its turn."""
-    assert sorted(one for session in benchmark.sessions for one in session) == ["100-1", "100-2", "7-1"]
     for row in rows():
         turn = row["turn_index"]
-        sample = benchmark.load(f"{row['img_id']}-{turn}")
+        sample = reader.load(f"{row['img_id']}-{turn}")
         assert sample.instruction == row["instruction"]
         assert sample.source.mode == "RGB" and sample.source.tobytes() == row["source_img"].tobytes()
         assert sample.target is not None and sample.target.tobytes() == row["target_img"].tobytes()
@@ -164,44 +165,52 @@ def test_a_mask_of_another_size_is_brought_to_the_photographs_with_nearest() -> 
 def test_a_mask_without_alpha_is_refused(tmp_path: Path) -> None:
     data = rows()
     data[2]["mask_img"] = data[2]["mask_img"].convert("RGB")
-    benchmark = load("dev", path=parquet(tmp_path, data))
-    with pytest.raises(AdaptEditError, match="magicbrush-dev-inde, sample 7-1: .*no alpha channel"):
-        benchmark.load("7-1")
+    reader = load("dev", path=parquet(tmp_path, data))
+    with pytest.raises(AdaptEditError, match="MagicBrush dev, sample 7-1: .*no alpha channel"):
+        reader.load("7-1")
 
 
 # -- protocols
 
 
 def test_inde_edits_the_annotators_pictures(tmp_path: Path) -> None:
-    benchmark = load("dev", "inde", path=parquet(tmp_path))
-    check(benchmark)
-    assert (benchmark.name, benchmark.chained) == ("magicbrush-dev-inde", False)
-    assert benchmark.load("100-2").source.tobytes() == rows()[1]["target_img"].tobytes()
-    assert [benchmark.load(one).category for one in ("100-1", "100-2", "7-1")] == [
-        "turn 1",
-        "turn 2",
-        "turn 1",
-    ]
+    found = benchmark("magicbrush-dev-inde", path=parquet(tmp_path))
+    check(found)
+    assert (found.name, found.chained) == ("magicbrush-dev-inde", False)
+    assert found.load("100-2").source.tobytes() == rows()[1]["target_img"].tobytes()
+    assert [found.load(one).category for one in ("100-1", "100-2", "7-1")] == ["turn 1", "turn 2", "turn 1"]
 
 
 def test_iter_chains_the_turns_of_a_picture_in_their_order(tmp_path: Path) -> None:
-    benchmark = load("dev", "iter", path=parquet(tmp_path))
-    check(benchmark)
-    assert (benchmark.name, benchmark.chained) == ("magicbrush-dev-iter", True)
-    assert benchmark.sessions == [["100-1", "100-2"], ["7-1"]]
-    assert [benchmark.load(one).category for one in ("100-1", "100-2", "7-1")] == [
+    found = benchmark("magicbrush-dev-iter", path=parquet(tmp_path))
+    check(found)
+    assert (found.name, found.chained) == ("magicbrush-dev-iter", True)
+    assert found.sessions == [["100-1", "100-2"], ["7-1"]]
+    assert [found.load(one).category for one in ("100-1", "100-2", "7-1")] == [
         "earlier turn",
         "final turn",
         "final turn",
     ]
 
 
+# -- the reader
+
+
+def test_any_split_that_has_tables_is_read(tmp_path: Path) -> None:
+    parquet(tmp_path, split="train")
+    parquet(tmp_path, rows()[:1])
+    reader = load("train", path=tmp_path)
+    assert (reader.name, reader.ids) == ("MagicBrush train", ["100-2", "100-1", "7-1"])
+    check(reader)
+    assert load("dev", path=tmp_path).ids == ["100-2"]
+
+
 def test_captions_of_the_parquet_come_from_a_file_beside_it(tmp_path: Path) -> None:
     assert load("dev", path=parquet(tmp_path)).load("100-2").target_caption == ""
     descriptions = tmp_path / "local_descriptions.json"
     descriptions.write_text(json.dumps(captions("local")))
-    benchmark = load("dev", path=tmp_path, descriptions=descriptions)
-    assert benchmark.load("100-2").target_caption == "local 100 2"
+    reader = load("dev", path=tmp_path, descriptions=descriptions)
+    assert reader.load("100-2").target_caption == "local 100 2"
 
 
 # -- the test split
@@ -211,10 +220,10 @@ def test_captions_of_the_parquet_come_from_a_file_beside_it(tmp_path: Path) -> N
 def test_the_test_split_is_read_from_its_protected_zip(
     packed: Callable[[Path], Path], tmp_path: Path
 ) -> None:
-    benchmark = load("test", path=packed(tmp_path / "test.zip"), password=PASSWORD)
-    check(benchmark)
-    assert benchmark.load("100-2").target_caption == "local 100 2"
-    assert benchmark.sessions == [["100-1", "100-2"], ["7-1"]]
+    reader = load("test", path=packed(tmp_path / "test.zip"), password=PASSWORD)
+    check(reader)
+    assert reader.load("100-2").target_caption == "local 100 2"
+    assert sorted(reader.ids) == ["100-1", "100-2", "7-1"]
     assert [path.name for path in tmp_path.iterdir()] == ["test.zip"]
 
 
@@ -247,9 +256,10 @@ def test_a_wrong_password_that_passes_the_zips_own_check_is_still_wrong(tmp_path
 
 
 def test_the_unpacked_test_split_is_the_same(tmp_path: Path) -> None:
-    benchmark = load("test", "iter", path=unpacked(tmp_path))
-    check(benchmark)
-    assert benchmark.load("7-1").target_caption == "local 7 1"
+    found = benchmark("magicbrush-test-iter", path=unpacked(tmp_path))
+    check(found)
+    assert found.load("7-1").target_caption == "local 7 1"
+    assert found.sessions == [["100-1", "100-2"], ["7-1"]]
 
 
 def test_a_missing_picture_names_its_sample(tmp_path: Path) -> None:

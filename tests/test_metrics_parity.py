@@ -18,10 +18,10 @@ import transformers
 from PIL import Image
 from scipy import spatial
 
+from adaptedit.data.sample import EditSample
 from adaptedit.evaluation.metrics.clip import Clip
 from adaptedit.evaluation.metrics.dino import Dino
 from adaptedit.evaluation.metrics.pixels import Pixels
-from adaptedit.evaluation.sample import Sample
 
 CAPTION = "a red cube beside 2 green balls, on a table"
 WIDTH, HEADS, LAYERS = 32, 4, 2
@@ -207,7 +207,7 @@ def in_float64(model: torch.nn.Module) -> Weights:
 
 def test_pixel_distances(pair) -> None:
     result, target = pair
-    scores = Pixels()(Sample("a", "", target, target), result, None)
+    scores = Pixels()(EditSample("a", "", target, target), result, None)
     error = tensor(result.resize(target.size)) - tensor(target)
     assert scores["L1"] == pytest.approx(float(error.abs().mean()), abs=1e-6)
     assert scores["L2"] == pytest.approx(float((error**2).mean()), abs=1e-6)
@@ -216,7 +216,7 @@ def test_pixel_distances(pair) -> None:
 def test_clip(pair, tmp_path) -> None:
     result, target = pair
     model = save_clip(tmp_path)
-    scores = Clip(str(tmp_path))(Sample("a", "", target, target, target_caption=CAPTION), result, None)
+    scores = Clip(str(tmp_path))(EditSample("a", "", target, target, target_caption=CAPTION), result, None)
     weights = in_float64(model)
     ours, theirs = clip_image(result, weights), clip_image(target, weights)
     ids = transformers.CLIPTokenizer.from_pretrained(tmp_path)(CAPTION)["input_ids"]
@@ -229,7 +229,7 @@ def test_clip(pair, tmp_path) -> None:
 def test_dino(pair, tmp_path) -> None:
     result, target = pair
     model = save_dino(tmp_path, patch=16)
-    scores = Dino(str(tmp_path))(Sample("a", "", target, target), result, None)
+    scores = Dino(str(tmp_path))(EditSample("a", "", target, target), result, None)
     weights = in_float64(model)
     expected = similarity(dino(result, weights), dino(target, weights))
     assert scores["DINO"] == pytest.approx(expected, abs=1e-6)

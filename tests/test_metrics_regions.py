@@ -9,11 +9,11 @@ import pytest
 import torch
 from PIL import Image
 
+from adaptedit.data.sample import EditSample
 from adaptedit.evaluation.metrics.change import change_mask
 from adaptedit.evaluation.metrics.fidelity import Fidelity
 from adaptedit.evaluation.metrics.lpips import Lpips
 from adaptedit.evaluation.metrics.region_scores import RegionScores, best_threshold, region_scores
-from adaptedit.evaluation.sample import Sample
 from adaptedit.region import Region
 
 WIDTH, HEIGHT = 100, 80
@@ -36,7 +36,7 @@ def inside() -> np.ndarray:
 
 
 def scored(source: np.ndarray, result: np.ndarray, target: np.ndarray | None = None) -> dict[str, float]:
-    sample = Sample(
+    sample = EditSample(
         "a",
         "",
         Image.fromarray(source),
@@ -83,7 +83,7 @@ def test_a_leak_is_outside_and_a_miss_is_inside() -> None:
 
 def test_sides_without_pixels_are_absent() -> None:
     picture = Image.fromarray(noisy(0))
-    full = Sample("a", "", picture, picture, Region.full(picture.size))
+    full = EditSample("a", "", picture, picture, Region.full(picture.size))
     scores = Fidelity()(full, picture, None)
     assert "MSE-inside" in scores and "MSE-outside" not in scores and "PIE-MSE-outside" not in scores
 
@@ -125,7 +125,7 @@ def lpips(monkeypatch) -> Lpips:
 
 def test_lpips_outside_sees_leaks_only_and_pie_dilutes_them(lpips) -> None:
     source, other = noisy(0), noisy(1)
-    sample = Sample("a", "", Image.fromarray(source), None, Region.from_box(BOX, (WIDTH, HEIGHT)))
+    sample = EditSample("a", "", Image.fromarray(source), None, Region.from_box(BOX, (WIDTH, HEIGHT)))
     clean = lpips(sample, Image.fromarray(np.where(inside()[..., None], other, source)), None)
     assert clean.keys() == {"LPIPS-outside", "PIE-LPIPS-outside", "LPIPS-whole-source"}
     assert clean["LPIPS-outside"] == clean["PIE-LPIPS-outside"] == 0.0 < clean["LPIPS-whole-source"]
@@ -137,7 +137,7 @@ def test_lpips_of_the_whole_is_torchmetrics_own(lpips) -> None:
     from torchmetrics.image.lpip import LearnedPerceptualImagePatchSimilarity
 
     source, other = noisy(0), noisy(1)
-    scores = lpips(Sample("a", "", Image.fromarray(source)), Image.fromarray(other), None)
+    scores = lpips(EditSample("a", "", Image.fromarray(source)), Image.fromarray(other), None)
     pair = [torch.from_numpy(x).permute(2, 0, 1)[None].float() / 255 for x in (other, source)]
     expected = LearnedPerceptualImagePatchSimilarity("squeeze", normalize=True)(*pair)
     assert scores["LPIPS-whole-source"] == pytest.approx(float(expected), rel=1e-5)
@@ -185,7 +185,7 @@ def test_the_mask_as_given_and_the_change_mask_are_told_apart_at_both_thresholds
     target[16:56, 20:45] = 200
     soft = np.zeros((HEIGHT, WIDTH), dtype=np.float32)
     soft[16:56, 20:45], soft[16:56, 45:70] = 0.9, 0.4
-    sample = Sample(
+    sample = EditSample(
         "a", "", Image.fromarray(source), Image.fromarray(target), Region.from_box(BOX, (WIDTH, HEIGHT))
     )
     scores = RegionScores(threshold=0.3)(sample, sample.source, Region.from_array(soft))

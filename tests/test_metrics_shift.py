@@ -7,8 +7,8 @@ import pytest
 from PIL import Image
 from scipy import ndimage
 
+from adaptedit.data.sample import EditSample
 from adaptedit.evaluation.metrics.shift import Shift
-from adaptedit.evaluation.sample import Sample
 from adaptedit.region import Region
 
 Pixels = np.ndarray
@@ -66,7 +66,7 @@ def test_a_known_motion_is_found_beside_a_changed_region(motion, given) -> None:
     x, y, zoom = motion
     source, mask = texture(150, 200, seed=1), rectangle(150, 200)
     result = edited(source, mask, x, y, zoom)
-    sample = Sample("a", "", to_image(source), region=Region.from_array(mask) if given else None)
+    sample = EditSample("a", "", to_image(source), region=Region.from_array(mask) if given else None)
     scores = Shift()(sample, to_image(result), None)
     assert scores["aligned"] == 1.0
     assert scores["shift-x"] == pytest.approx(x, abs=0.05)
@@ -78,7 +78,7 @@ def test_a_known_motion_is_found_beside_a_changed_region(motion, given) -> None:
 
 def test_a_large_picture_is_measured_in_its_own_pixels() -> None:
     source, mask = texture(720, 1000, seed=2), rectangle(720, 1000)
-    sample = Sample("a", "", to_image(source), region=Region.from_array(mask))
+    sample = EditSample("a", "", to_image(source), region=Region.from_array(mask))
     scores = Shift()(sample, to_image(edited(source, mask, 40.0, -22.5, 1.04)), None)
     assert scores["shift-x"] == pytest.approx(40.0, abs=0.1)
     assert scores["shift-y"] == pytest.approx(-22.5, abs=0.1)
@@ -91,7 +91,7 @@ def test_an_unchanged_background_has_exactly_no_motion(flat) -> None:
     if flat:
         source = np.full_like(source, 0.5)
     result = np.where(mask[..., None], texture(150, 200, seed=9), source)
-    sample = Sample("a", "", to_image(source), region=Region.from_array(mask))
+    sample = EditSample("a", "", to_image(source), region=Region.from_array(mask))
     scores = Shift()(sample, to_image(result), None)
     assert scores == {
         "shift": 0.0,
@@ -106,23 +106,23 @@ def test_an_unchanged_background_has_exactly_no_motion(flat) -> None:
 def test_noise_alone_moves_nothing() -> None:
     source = texture(150, 200, seed=1)
     noise = np.random.default_rng(0).normal(0, 0.03, source.shape)
-    scores = Shift()(Sample("a", "", to_image(source)), to_image(source + noise), None)
+    scores = Shift()(EditSample("a", "", to_image(source)), to_image(source + noise), None)
     assert scores["shift"] < 0.05 and scores["zoom-error"] < 1e-3
 
 
 @pytest.mark.parametrize("result", ["another picture", "black"])
 def test_what_cannot_be_aligned_says_so(result) -> None:
     other = texture(150, 200, seed=5) * (result != "black")
-    scores = Shift()(Sample("a", "", to_image(texture(150, 200, seed=1))), to_image(other), None)
+    scores = Shift()(EditSample("a", "", to_image(texture(150, 200, seed=1))), to_image(other), None)
     assert scores == {"aligned": 0.0}
 
 
 def test_a_region_that_leaves_no_background_has_no_score() -> None:
     source = to_image(texture(60, 80, seed=1))
-    assert Shift()(Sample("a", "", source, region=Region.full((80, 60))), source, None) == {}
+    assert Shift()(EditSample("a", "", source, region=Region.full((80, 60))), source, None) == {}
 
 
 def test_a_result_of_another_size_is_brought_to_the_sources() -> None:
     source = to_image(texture(150, 200, seed=1))
-    scores = Shift()(Sample("a", "", source), source.resize((400, 300)), None)
+    scores = Shift()(EditSample("a", "", source), source.resize((400, 300)), None)
     assert scores["shift"] < 0.05 and scores["zoom-error"] < 1e-3

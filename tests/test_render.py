@@ -14,6 +14,7 @@ pytest.importorskip("mitsuba")
 pytest.importorskip("scipy")
 
 import rendering  # noqa: E402
+from adaptedit.data.readers import magicbrush  # noqa: E402
 from adaptedit.data.render import edits, masks, models, shards, surfaces  # noqa: E402
 from adaptedit.data.render.board import board  # noqa: E402
 from adaptedit.data.render.denoise import denoise  # noqa: E402
@@ -25,7 +26,6 @@ from adaptedit.data.render.scene import Camera, Light, Scene, Thing  # noqa: E40
 from adaptedit.data.render.sessions import Sessions, Turn  # noqa: E402
 from adaptedit.data.sprites import phrases  # noqa: E402
 from adaptedit.errors import AdaptEditError  # noqa: E402
-from adaptedit.evaluation.benchmarks.magicbrush import load  # noqa: E402
 from adaptedit.interfaces.cli.share import share  # noqa: E402
 
 SIZE, SPP = 32, 2
@@ -254,11 +254,11 @@ def test_magicbrush_reads_them_unchanged(assets: Path, tmp_path: Path) -> None:
     held_out = Sessions("nouns", SIZE, SPP, assets)
     shards.write(held_out, shards.Job("nouns", 3, SIZE, SPP, 2), tmp_path, 2)
     rendered = [turn for index in range(2) for turn in held_out.session(3, index)]
-    benchmark = load("dev", "inde", path=tmp_path)
-    assert len(benchmark.turns) == len(rendered)
+    reader = magicbrush.load("dev", path=tmp_path)
+    assert len(reader.ids) == len(rendered)
     kept_back = {noun for noun, _, held in models.chosen().values() if held}
     for turn in rendered:
-        sample = benchmark.load(f"{turn.img_id}-{turn.turn_index}")
+        sample = reader.load(f"{turn.img_id}-{turn.turn_index}")
         assert sample.instruction == turn.instruction and sample.region is not None and sample.target
         assert (np.asarray(sample.source) == turn.source).all()
         assert (np.asarray(sample.target) == turn.target).all()

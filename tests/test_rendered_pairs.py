@@ -21,6 +21,7 @@ from adaptedit.data.render.sessions import Turn  # noqa: E402
 from adaptedit.errors import AdaptEditError  # noqa: E402
 from adaptedit.evaluation.benchmarks import benchmark  # noqa: E402
 from adaptedit.tiny.training.batches import collate  # noqa: E402
+from arrays import arrays  # noqa: E402
 
 
 def turn(number: int, kind: str = "add", size: int = 32) -> Turn:
@@ -51,10 +52,11 @@ def test_every_pair_of_every_file_comes_back(tmp_path: Path) -> None:
     assert len(pairs) == 3 and pairs.kinds == ["add", "remove", "text"] and pairs.nouns == list(NOUNS)
     for index, wanted in enumerate(turns):
         sample = pairs[index]
-        assert (sample.source == wanted.source).all() and (sample.target == wanted.target).all()
-        assert (sample.mask == wanted.mask).all()
-        assert (sample.instruction, sample.kind) == (wanted.instruction, wanted.kind)
-        assert sample.shown is not None and pairs.nouns[sample.shown[5, 3] - 1] == wanted.noun
+        source, target, mask = arrays(sample)
+        assert (source == wanted.source).all() and (target == wanted.target).all()
+        assert (mask == wanted.mask).all()
+        assert (sample.instruction, sample.category) == (wanted.instruction, wanted.kind)
+        assert pairs.nouns[sample.labels.shown[5, 3] - 1] == wanted.noun
 
 
 def test_draws_follow_the_seed_and_the_kind(tmp_path: Path) -> None:
@@ -74,10 +76,10 @@ def test_draws_follow_the_seed_and_the_kind(tmp_path: Path) -> None:
 @pytest.mark.parametrize("size", [16, 24, 48])
 def test_resized_pairs_stay_pairs(tmp_path: Path, size: int) -> None:
     write(tmp_path, "train-000000-000000", turn(0))
-    sample = RenderedPairs(tmp_path, size)[0]
-    assert sample.source.shape == sample.target.shape == (size, size, 3) and sample.mask.shape == (size, size)
-    assert (sample.source[sample.mask == 0] == sample.target[sample.mask == 0]).all()
-    assert (sample.mask > 127).mean() == pytest.approx(0.25, abs=0.02)
+    source, target, mask = arrays(RenderedPairs(tmp_path, size)[0])
+    assert source.shape == target.shape == (size, size, 3) and mask.shape == (size, size)
+    assert (source[mask == 0] == target[mask == 0]).all()
+    assert (mask > 127).mean() == pytest.approx(0.25, abs=0.02)
 
 
 def test_they_make_a_batch_for_training(tmp_path: Path) -> None:
@@ -85,6 +87,11 @@ def test_they_make_a_batch_for_training(tmp_path: Path) -> None:
     pairs = RenderedPairs(tmp_path, size=32)
     batch = collate([pairs[0], pairs[1]], torch.Generator())
     assert batch.source.shape == (2, 3, 32, 32) and batch.shown.shape == batch.wanted.shape == (2, 16, 16)
+    for i in range(2):
+        source, target, mask = arrays(pairs[i])
+        assert torch.equal(batch.source[i].permute(1, 2, 0), torch.from_numpy(source).float() / 255)
+        assert torch.equal(batch.target[i].permute(1, 2, 0), torch.from_numpy(target).float() / 255)
+        assert torch.equal(batch.mask[i], torch.from_numpy(mask).float() / 255)
 
 
 def test_a_folder_without_files_is_refused(tmp_path: Path) -> None:
@@ -129,7 +136,7 @@ def test_a_damaged_picture_is_named_when_it_is_drawn(tmp_path: Path, stored: byt
     changed = pa.array(pictures, table.schema.field(place).type)
     parquet.write_table(table.set_column(place, table.schema.field(place), changed), file)
     pairs = RenderedPairs(tmp_path, size=32)
-    assert pairs[0].kind == "add"
+    assert pairs[0].category == "add"
     with pytest.raises(AdaptEditError, match=r"000000\.parquet, row 1: .*(missing|damaged|picture)"):
         pairs[1]
 
@@ -143,7 +150,7 @@ def test_pictures_that_do_not_fit_together_are_named(tmp_path: Path) -> None:
 
 def test_renders_are_a_benchmark_by_kind_with_soft_masks(tmp_path: Path) -> None:
     wanted = [turn(0), turn(1, "remove")]
-    wanted[1].mask[4, 8] = 100  # what MagicBrush's loader would count as edited through and through
+    wanted[1].mask[4, 8] = 100  # what MagicBrush's reader would count as edited through and through
     write(tmp_path, "dev-000000-000001", *wanted)
     found = benchmark("rendered", path=tmp_path, size=32)
     assert found.sessions == [["00000"], ["00001"]] and not found.chained

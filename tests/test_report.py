@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from adaptedit.data.sample import EditSample
 from adaptedit.errors import AdaptEditError
 from adaptedit.evaluation.editors import Edit, do_nothing
 from adaptedit.evaluation.judge import Judge
@@ -27,7 +28,6 @@ from adaptedit.evaluation.report.columns import arrow, better, grouped
 from adaptedit.evaluation.report.runs import read_runs
 from adaptedit.evaluation.report.summary import Summary, decimals, summarise
 from adaptedit.evaluation.run import Run, Shard, evaluate
-from adaptedit.evaluation.sample import Sample
 from adaptedit.evaluation.statistics import Estimate
 from adaptedit.region import Region
 from test_run import SIZE, Brightness, Squares, a_run, lines, noisy
@@ -40,7 +40,7 @@ class Coverage:
 
     columns = ("IoU",)
 
-    def __call__(self, sample: Sample, result: Image.Image, found: Region | None) -> dict[str, float]:
+    def __call__(self, sample: EditSample, result: Image.Image, found: Region | None) -> dict[str, float]:
         return {} if found is None else {"IoU": int(sample.id[1:]) / 10}
 
 
@@ -216,7 +216,7 @@ def test_an_unfinished_run_says_so_and_counts_what_is_done(toy: Path, tmp_path: 
 
 
 def test_failures_and_wrong_sizes_are_counted_with_reasons(tmp_path: Path) -> None:
-    def bad(sample: Sample, seed: int) -> Edit:
+    def bad(sample: EditSample, seed: int) -> Edit:
         if sample.id in ("s0", "s3"):
             raise AdaptEditError(HOSTILE)
         if sample.id == "s1":
@@ -314,7 +314,7 @@ def test_the_page_needs_nothing_from_the_network(toy: Path, tmp_path: Path) -> N
 
 def test_text_from_files_stays_text(tmp_path: Path) -> None:
     class Hostile(Squares):
-        def load(self, sample_id: str) -> Sample:
+        def load(self, sample_id: str) -> EditSample:
             sample = super().load(sample_id)
             return replace(sample, instruction=HOSTILE, category=f"{HOSTILE} {sample.category}")
 

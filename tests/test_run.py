@@ -23,7 +23,7 @@ from adaptedit.evaluation.editors import EDITORS, Edit, editor
 from adaptedit.evaluation.metrics import Scoring
 from adaptedit.evaluation.report.runs import read_runs
 from adaptedit.evaluation.run import Run, Shard, evaluate, seed_of
-from adaptedit.evaluation.sample import Sample
+from adaptedit.data.sample import EditSample
 from adaptedit.region import Region
 from conftest import FakeAdapter, FakeBackbone
 
@@ -38,11 +38,11 @@ class Squares:
         ids = [f"s{i}" for i in range(count)]
         self.sessions = [ids[i : i + 3] for i in range(0, count, 3)] if chained else [[one] for one in ids]
 
-    def load(self, sample_id: str) -> Sample:
+    def load(self, sample_id: str) -> EditSample:
         source = np.full((SIZE[1], SIZE[0], 3), 10 + 5 * int(sample_id[1:]), np.uint8)
         target = source.copy()
         target[4:8, 4:12] += 40
-        return Sample(
+        return EditSample(
             sample_id,
             f"lighten {sample_id}",
             Image.fromarray(source),
@@ -55,7 +55,7 @@ class Squares:
 class Difference:
     columns = ("difference", "coverage")
 
-    def __call__(self, sample: Sample, result: Image.Image, found: Region | None) -> dict[str, float]:
+    def __call__(self, sample: EditSample, result: Image.Image, found: Region | None) -> dict[str, float]:
         row = {"difference": float(np.abs(np.asarray(result, int) - np.asarray(sample.target, int)).mean())}
         return row | ({"coverage": found.coverage()} if found else {})
 
@@ -63,14 +63,14 @@ class Difference:
 class Brightness:
     columns = ("mean brightness",)
 
-    def __call__(self, pairs: Iterable[tuple[Sample, Image.Image]]) -> dict[str, float]:
+    def __call__(self, pairs: Iterable[tuple[EditSample, Image.Image]]) -> dict[str, float]:
         return {"mean brightness": float(np.mean([np.asarray(result).mean() for _, result in pairs]))}
 
 
 SCORING = Scoring([Difference()], [Brightness()], {"CLIP-I": "offline"}, {})
 
 
-def noisy(sample: Sample, seed: int) -> Edit:
+def noisy(sample: EditSample, seed: int) -> Edit:
     """Depends on the seed, so that a wrong one shows."""
     noise = np.random.default_rng(seed).integers(0, 30, (SIZE[1], SIZE[0], 3), dtype=np.uint8)
     return Edit(Image.fromarray(np.asarray(sample.source) + noise), region=sample.region)
@@ -123,7 +123,7 @@ def test_two_shards_give_what_one_process_gives(tmp_path: Path, chained: bool) -
 def test_a_turn_starts_from_the_editors_own_last_result(tmp_path: Path) -> None:
     sources: dict[str, int] = {}
 
-    def plus_one(sample: Sample, seed: int) -> Edit:
+    def plus_one(sample: EditSample, seed: int) -> Edit:
         sources[sample.id] = int(np.asarray(sample.source)[0, 0, 0])
         return Edit(Image.eval(sample.source, lambda value: value + 1))
 
@@ -166,7 +166,7 @@ def test_a_killed_run_goes_on_and_ends_as_an_unbroken_one(tmp_path: Path, chaine
 
 
 def test_failures_are_counted_and_named(tmp_path: Path) -> None:
-    def bad(sample: Sample, seed: int) -> Edit:
+    def bad(sample: EditSample, seed: int) -> Edit:
         match sample.id:
             case "s0":
                 raise AdaptEditError("found nothing")
@@ -239,9 +239,9 @@ def test_a_limit_keeps_sessions_whole(tmp_path: Path) -> None:
 # -- editors
 
 
-def big(size: int = 64) -> Sample:
+def big(size: int = 64) -> EditSample:
     picture = Image.effect_noise((size, size), 80).convert("RGB")
-    return Sample("big", "remove it", picture, region=Region.from_box((20, 20, 40, 40), picture.size))
+    return EditSample("big", "remove it", picture, region=Region.from_box((20, 20, 40, 40), picture.size))
 
 
 @pytest.mark.parametrize("name", EDITORS)

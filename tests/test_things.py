@@ -11,6 +11,7 @@ from adaptedit.data.sprites.looks import LOOKS
 from adaptedit.data.sprites.signs import WORDS
 from adaptedit.data.sprites.synthetic import IDLE, SyntheticPairs
 from adaptedit.data.sprites.things import Things
+from arrays import arrays
 
 
 @pytest.fixture(scope="module")
@@ -23,23 +24,24 @@ def test_frames_are_those_of_what_comes(pairs: SyntheticPairs) -> None:
     for kind in ("add", "replace", "recolour", "text", "remove", "background", "global", IDLE):
         for _ in range(25):
             sample = pairs.draw(rng, kind)
-            assert sample.frames is not None and sample.things is not None and sample.wanted is not None
-            known = np.isfinite(sample.frames[..., 0])
-            touched = sample.mask.reshape(16, 8, 16, 8).max((1, 3)) >= 64
+            frames, things, wanted = sample.labels.frames, sample.labels.things, sample.labels.wanted
+            assert frames is not None and things is not None
+            known = np.isfinite(frames[..., 0])
+            touched = arrays(sample)[2].reshape(16, 8, 16, 8).max((1, 3)) >= 64
             if kind in ("remove", "background", "global", IDLE):
                 assert not known.any()
                 continue
             assert (known == touched).all() or (kind == "replace" and known.any())
-            shown = known & (sample.wanted > 0)
-            same = sample.things[..., 0] == sample.wanted - 1.0
+            shown = known & (wanted > 0)
+            same = things[..., 0] == wanted - 1.0
             assert same[shown].mean() > 0.7, sample.instruction  # the rest: what lies in front of it
-            for x, y, size in np.unique(sample.frames[known], axis=0):
-                where = np.argwhere(known & (sample.frames[..., 0] == x) & (sample.frames[..., 1] == y))
+            for x, y, size in np.unique(frames[known], axis=0):
+                where = np.argwhere(known & (frames[..., 0] == x) & (frames[..., 1] == y))
                 assert np.abs((where + 0.5) / 16 - (y, x)).max() < size
             if kind == "recolour":
-                looks = {LOOKS[look] for look in sample.things[known][:, 1]}
+                looks = {LOOKS[look] for look in things[known][:, 1]}
                 assert looks <= set(COLOURS) and all(str(look) in sample.instruction for look in looks)
-            seen += any(names[name] in sample.instruction for name in sample.things[known][:, 0])
+            seen += any(names[name] in sample.instruction for name in things[known][:, 0])
     assert seen > 60
 
 

@@ -28,15 +28,15 @@ from adaptedit.editing.pipeline import AdaptEditPipeline, feather_of
 from adaptedit.errors import NoLocalRegion
 from adaptedit.evaluation.benchmarks import benchmark
 from adaptedit.evaluation.metrics.shift import Shift
-from adaptedit.evaluation.sample import Sample
+from adaptedit.data.sample import EditSample
 from adaptedit.region import Region
 
 HERE = Path(__file__).parent
 COUNTS = {128: 24, 256: 24, 512: 24, 1024: 24, 2048: 12, 4096: 6}
-Editor = Callable[[Sample], Image.Image]
+Editor = Callable[[EditSample], Image.Image]
 
 
-def through(pipe: AdaptEditPipeline, sample: Sample, small: Image.Image, region: Region) -> Image.Image:
+def through(pipe: AdaptEditPipeline, sample: EditSample, small: Image.Image, region: Region) -> Image.Image:
     """The working-size picture, edited as it is."""
     with pipe.adapter.region(region):
         generators = [torch.Generator().manual_seed(0)]
@@ -44,13 +44,13 @@ def through(pipe: AdaptEditPipeline, sample: Sample, small: Image.Image, region:
         return edited[0].image
 
 
-def stretch(pipe: AdaptEditPipeline, sample: Sample) -> Image.Image:
+def stretch(pipe: AdaptEditPipeline, sample: EditSample) -> Image.Image:
     size = pipe.backbone.working_size(sample.source.size)
     edited = through(pipe, sample, resize(sample.source, size), sample.region.resize(size))
     return edited.resize(sample.source.size, Image.Resampling.BICUBIC)
 
 
-def letterbox(pipe: AdaptEditPipeline, sample: Sample) -> Image.Image:
+def letterbox(pipe: AdaptEditPipeline, sample: EditSample) -> Image.Image:
     (width, height), side = sample.source.size, pipe.backbone.working_size(sample.source.size)[0]
     inner = round(width * side / max(width, height)), round(height * side / max(width, height))
     left, top = (side - inner[0]) // 2, (side - inner[1]) // 2
@@ -62,11 +62,11 @@ def letterbox(pipe: AdaptEditPipeline, sample: Sample) -> Image.Image:
     return edited.resize(sample.source.size, Image.Resampling.BICUBIC)
 
 
-def stitched(pipe: AdaptEditPipeline, sample: Sample) -> Image.Image:
+def stitched(pipe: AdaptEditPipeline, sample: EditSample) -> Image.Image:
     return pipe(sample.source, sample.instruction, sample.region, seed=0).images[0]
 
 
-def predicted(pipe: AdaptEditPipeline, sample: Sample) -> Image.Image:
+def predicted(pipe: AdaptEditPipeline, sample: EditSample) -> Image.Image:
     return pipe(sample.source, sample.instruction, seed=0).images[0]
 
 
@@ -78,7 +78,7 @@ WAYS = {
 }
 
 
-def measure(sample: Sample, result: Image.Image) -> dict[str, float]:
+def measure(sample: EditSample, result: Image.Image) -> dict[str, float]:
     """PSNR in dB up to 100; levels are of 255."""
     before, after, target = (np.asarray(one, np.float32) for one in (sample.source, result, sample.target))
     outside = sample.region.mask == 0
@@ -128,7 +128,7 @@ def _poisson(source: Image.Image, edited: Image.Image, alpha: Region) -> Image.I
     )
 
 
-def put_back(sample: Sample, edited: Image.Image, reference: Image.Image) -> dict[str, Image.Image]:
+def put_back(sample: EditSample, edited: Image.Image, reference: Image.Image) -> dict[str, Image.Image]:
     """At working size: three ways to put one edit back."""
     alpha = exact_alpha(sample.region, feather_of(sample.region))
 
@@ -210,7 +210,7 @@ def main() -> None:
     print(text)
 
 
-def sources(quick: bool, data: Path | None) -> Iterator[tuple[str, list[Sample]]]:
+def sources(quick: bool, data: Path | None) -> Iterator[tuple[str, list[EditSample]]]:
     if data is not None:
         rendered = benchmark("magicbrush-dev-inde", path=data)
         loaded = [rendered.load(one) for session in rendered.sessions for one in session]

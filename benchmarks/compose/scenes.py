@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
+from adaptedit.data.sample import EditSample
 from adaptedit.data.sprites.backgrounds import Backgrounds
 from adaptedit.data.sprites.synthetic import SyntheticPairs
-from adaptedit.evaluation.sample import Sample
 from adaptedit.region import Region
 
 LOCAL = ("add", "remove", "replace", "recolour")  # kinds of edit
@@ -27,7 +27,7 @@ class _Window:
         return self.pixels
 
 
-def scenes(longest: int, count: int, seed: int = 0) -> list[Sample]:
+def scenes(longest: int, count: int, seed: int = 0) -> list[EditSample]:
     """Pictures of longest x 3/4 longest pixels; the objects lie in a square of half their width.
 
     longest: 128 (a square scene and nothing around it) or a multiple of 256.
@@ -46,7 +46,7 @@ def scenes(longest: int, count: int, seed: int = 0) -> list[Sample]:
         pair = pairs.draw(rng, LOCAL[rng.integers(len(LOCAL))])
         pairs.canvas.sprites.get.cache_clear()  # hundreds of megabytes at 4096 pixels
         mask = np.zeros((height, width), np.float32)
-        mask[top : top + side, left : left + side] = pair.mask / 255
+        mask[top : top + side, left : left + side] = pair.region.mask
         grain = rng.normal(0, GRAIN, (height, width, 1)).astype(np.float32)
         pictures = []
         for scene in (pair.source, pair.target):
@@ -54,7 +54,9 @@ def scenes(longest: int, count: int, seed: int = 0) -> list[Sample]:
             picture[top : top + side, left : left + side] = scene
             pictures.append(Image.fromarray((picture + grain + 0.5).clip(0, 255).astype(np.uint8)))
         found.append(
-            Sample(f"{longest}-{number}", pair.instruction, *pictures, Region.from_array(mask), pair.kind)
+            EditSample(
+                f"{longest}-{number}", pair.instruction, *pictures, Region.from_array(mask), pair.category
+            )
         )
     return found
 

@@ -13,7 +13,6 @@ from unittest import mock
 import numpy as np
 import scenes
 import torch
-from PIL import Image
 
 from adaptedit.data.sprites.synthetic import SyntheticPairs
 from adaptedit.editing import crops, pipeline, refine
@@ -33,10 +32,10 @@ def edges(pipe: AdaptEditPipeline) -> None:
         found = []
         for _ in range(draws):
             pair = pairs.draw(rng, rng.choice(["remove", "replace", "recolour"]))
-            picture = Image.fromarray(pair.source)
+            picture, truth = pair.source, pair.region.mask >= 0.5
             try:
                 with mock.patch.object(pipeline, "refine", lambda region, image, working: region):
-                    found.append((pipe.predict_region(picture, pair.instruction), picture, pair.mask >= 128))
+                    found.append((pipe.predict_region(picture, pair.instruction), picture, truth))
             except NoLocalRegion:
                 continue
         cells = [np.mean([_iou(region.mask >= 0.5, truth) for region, _, truth in found])]

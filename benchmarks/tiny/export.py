@@ -13,7 +13,6 @@ import json
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from adaptedit.data.sprites.synthetic import SyntheticPairs
 
@@ -27,10 +26,11 @@ def main() -> None:
     pairs, lines = SyntheticPairs("phrasings"), []
     for number in range(options.count):
         sample = pairs.draw(np.random.default_rng([0, number]))
-        record = {"id": f"{number:05d}", "instruction": sample.instruction, "category": sample.kind}
-        for field, pixels in (("file_name", sample.source), ("target", sample.target), ("mask", sample.mask)):
+        record = {"id": f"{number:05d}", "instruction": sample.instruction, "category": sample.category}
+        pictures = {"file_name": sample.source, "target": sample.target, "mask": sample.region.to_image()}
+        for field, picture in pictures.items():
             record[field] = f"{number:05d}-{field}.png"
-            Image.fromarray(pixels).save(options.folder / record[field])
+            picture.save(options.folder / record[field])
         lines.append(json.dumps(record | {"polarity": "white"}) + "\n")
     (options.folder / "metadata.jsonl").write_text("".join(lines))
 

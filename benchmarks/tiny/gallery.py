@@ -12,63 +12,61 @@ import argparse
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from PIL import Image, ImageDraw
 
 from adaptedit import AdaptEditPipeline, NoLocalRegion
+from adaptedit.data.cells import LabelledSample
 from adaptedit.data.render.pairs import RenderedPairs
-from adaptedit.data.schema import EditSample
 from adaptedit.data.sprites.synthetic import SyntheticPairs
 from adaptedit.errors import GlobalEdit
 from adaptedit.region import Region
 
-Pixels = npt.NDArray[np.uint8]
+Row = tuple[LabelledSample, Image.Image, Image.Image]  # with the region found, in white, and the result
 _SIDE, _GAP, _TEXT = 128, 6, 14
 
 
-def edited(pipe: AdaptEditPipeline, sample: EditSample) -> tuple[Pixels, Pixels]:
-    """Region in white and result, both (128, 128, 3); black and the source where it found nothing."""
-    source = Image.fromarray(sample.source)
+def edited(pipe: AdaptEditPipeline, sample: LabelledSample) -> tuple[Image.Image, Image.Image]:
+    """Region in white and result; black and the source where it found nothing."""
+    source = sample.source
     try:
         region = pipe.predict_region(source, sample.instruction)
     except GlobalEdit:
         region = Region.full(source.size)
     except NoLocalRegion:
-        return np.zeros_like(sample.source), sample.source
-    result = pipe(source, sample.instruction, region, seed=0).images[0]
-    white = np.asarray(np.round(region.mask * 255), np.uint8)
-    return np.repeat(white[..., None], 3, 2), np.asarray(result)
+        return Image.new("L", source.size), source
+    return region.to_image(), pipe(source, sample.instruction, region, seed=0).images[0]
 
 
-def left(sample: EditSample, result: Pixels) -> float:
+def left(sample: LabelledSample, result: Image.Image) -> float:
     """The share of the difference inside the true region that the edit leaves."""
-    inside = sample.mask > 127
-    before, after = (np.abs(p.astype(int) - sample.target)[inside].mean() for p in (sample.source, result))
+    inside, target = sample.region.mask >= 0.5, np.asarray(sample.target, int)
+    before, after = (np.abs(np.asarray(p, int) - target)[inside].mean() for p in (sample.source, result))
     return float(after / max(before, 1e-3))
 
 
-def sheet(rows: list[tuple[EditSample, Pixels, Pixels]], columns: int = 3) -> Image.Image:
+def sheet(rows: list[Row], columns: int = 3) -> Image.Image:
     width, height = 4 * _SIDE + _GAP, _SIDE + _TEXT + _GAP
     canvas = Image.new("RGB", (columns * width, -(-len(rows) // columns) * height), "white")
     draw = ImageDraw.Draw(canvas)
     for index, (sample, region, result) in enumerate(rows):
         x, y = index % columns * width, index // columns * height
-        draw.text((x, y), f"{sample.kind}: {sample.instruction}"[:84], fill="black")
-        parts = [sample.source, region, result, sample.target]
-        canvas.paste(Image.fromarray(np.concatenate(parts, 1)), (x, y + _TEXT))
+        draw.text((x, y), f"{sample.category}: {sample.instruction}"[:84], fill="black")
+        for place, part in enumerate((sample.source, region, result, sample.target)):
+            canvas.paste(part, (x + place * _SIDE, y + _TEXT))
     return canvas
 
 
-def look(folder: Path, rows: list[tuple[EditSample, Pixels, Pixels]], of: int = 10) -> None:
+def look(folder: Path, rows: list[Row], of: int = 10) -> None:
     for start in range(0, len(rows), of):
         canvas = Image.new("RGB", (2 * (4 * _SIDE + 3 * _GAP), of // 2 * (2 * _SIDE + _TEXT + _GAP)), "white")
         draw = ImageDraw.Draw(canvas)
         for index, (sample, _, result) in enumerate(rows[start : start + of]):
             x, y = index % 2 * (4 * _SIDE + 3 * _GAP), index // 2 * (2 * _SIDE + _TEXT + _GAP)
             draw.text((x, y), f"{start + index + 1}. {sample.instruction}", fill="black")
-            pair = Image.fromarray(np.concatenate([sample.source, result], 1))
-            canvas.paste(pair.resize((4 * _SIDE, 2 * _SIDE), Image.Resampling.BICUBIC), (x, y + _TEXT))
+            for place, part in enumerate((sample.source, result)):
+                large = part.resize((2 * _SIDE, 2 * _SIDE), Image.Resampling.BICUBIC)
+                canvas.paste(large, (x + place * 2 * _SIDE, y + _TEXT))
         canvas.save(folder / f"look-{start // of + 1}.png")
 
 

@@ -9,10 +9,9 @@ from collections import Counter
 
 import numpy as np
 import torch
-from PIL import Image
 
 from adaptedit import AdaptEditPipeline
-from adaptedit.data.schema import EditSample
+from adaptedit.data.sample import EditSample
 from adaptedit.data.sprites.synthetic import IDLE, SyntheticPairs
 from adaptedit.errors import GlobalEdit, RegionNotFound
 
@@ -22,7 +21,7 @@ KINDS = ("remove", "recolour", "style", "global")
 
 def outcome(pipe: AdaptEditPipeline, sample: EditSample) -> str:
     try:
-        pipe.predict_region(Image.fromarray(sample.source), sample.instruction)
+        pipe.predict_region(sample.source, sample.instruction)
     except RegionNotFound:
         return "no region"
     except GlobalEdit:

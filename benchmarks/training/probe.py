@@ -37,7 +37,7 @@ def main() -> None:
     nouns = torch.from_numpy(rng.integers(len(pairs.nouns), size=FIT + TEST))
     own, joint = [], []
     for some in nouns.split(BATCH):
-        pictures = torch.from_numpy(np.stack([pairs.draw(rng, "replace").source for _ in some]))
+        pictures = torch.from_numpy(np.stack([np.asarray(pairs.draw(rng, "replace").source) for _ in some]))
         pixels = pictures.permute(0, 3, 1, 2).float() / 255
         text, mask = backbone.text([f"replace the thing with a {pairs.nouns[n].name}" for n in some])
         states, _ = backbone.encoder(pixels, text, mask)

@@ -14,7 +14,7 @@ from PIL import Image
 
 from adaptedit.editing.pipeline import AdaptEditPipeline, Preserve
 from adaptedit.errors import AdaptEditError, GlobalEdit, NoLocalRegion
-from adaptedit.evaluation.sample import Sample
+from adaptedit.data.sample import EditSample
 from adaptedit.pictures.image16 import as_8bit
 from adaptedit.pictures.read import read_image
 from adaptedit.region import Region
@@ -35,20 +35,20 @@ class Edit:
     failure: str | None = None
 
 
-Editor: TypeAlias = Callable[[Sample, int], Edit]
+Editor: TypeAlias = Callable[[EditSample, int], Edit]
 Pipeline: TypeAlias = Callable[[], AdaptEditPipeline]
 
 BLANK = "edit the picture"  # says neither what nor where
 
 
-def do_nothing(sample: Sample, seed: int) -> Edit:
+def do_nothing(sample: EditSample, seed: int) -> Edit:
     return Edit(sample.source)
 
 
 def frozen(pipe: AdaptEditPipeline, options: dict[str, Any]) -> Editor:
     """The backbone without its adapter."""
 
-    def edit(sample: Sample, seed: int) -> Edit:
+    def edit(sample: EditSample, seed: int) -> Edit:
         with pipe.adapter.disabled():
             output = pipe(
                 sample.source,
@@ -71,7 +71,7 @@ def predicted(
     instruction: replaces every sample's own.
     """
 
-    def edit(sample: Sample, seed: int) -> Edit:
+    def edit(sample: EditSample, seed: int) -> Edit:
         sample = replace(sample, instruction=instruction or sample.instruction)
         try:
             region = pipe.predict_region(sample.source, sample.instruction)
@@ -89,11 +89,11 @@ def given(
     pipe: AdaptEditPipeline,
     options: dict[str, Any],
     preserve: Preserve,
-    where: Callable[[Sample], Region | None] = lambda sample: sample.region,
+    where: Callable[[EditSample], Region | None] = lambda sample: sample.region,
 ) -> Editor:
     """AdaptEdit with a given region; by default the annotators'."""
 
-    def edit(sample: Sample, seed: int) -> Edit:
+    def edit(sample: EditSample, seed: int) -> Edit:
         region = where(sample)
         if region is None:
             return Edit(sample.source, failure="the benchmark gives no region for this sample")
@@ -102,16 +102,16 @@ def given(
     return edit
 
 
-def placed(pipe: AdaptEditPipeline, options: dict[str, Any], where: Callable[[Sample], Region]) -> Editor:
+def placed(pipe: AdaptEditPipeline, options: dict[str, Any], where: Callable[[EditSample], Region]) -> Editor:
     """A control of the region scores: a region that does not look at the picture, reported as found."""
 
-    def edit(sample: Sample, seed: int) -> Edit:
+    def edit(sample: EditSample, seed: int) -> Edit:
         return replace(given(pipe, options, "exact", where)(sample, seed), region=where(sample))
 
     return edit
 
 
-def centre_box(sample: Sample) -> Region:
+def centre_box(sample: EditSample) -> Region:
     """The middle of the picture, half as wide and half as high."""
     width, height = sample.source.size
     return Region.from_box(
@@ -119,7 +119,7 @@ def centre_box(sample: Sample) -> Region:
     )
 
 
-def whole_frame(sample: Sample) -> Region:
+def whole_frame(sample: EditSample) -> Region:
     return Region.full(sample.source.size)
 
 
@@ -162,7 +162,7 @@ def editor(name: str, pipe: Pipeline, options: dict[str, Any]) -> Editor:
 def finished(folder: Path) -> Editor:
     """Pictures that someone else's editor has made."""
 
-    def edit(sample: Sample, seed: int) -> Edit:
+    def edit(sample: EditSample, seed: int) -> Edit:
         for suffix in (".png", ".jpg", ".jpeg", ".webp"):
             path = folder / f"{sample.id}{suffix}"
             if path.exists():
@@ -186,7 +186,7 @@ def _within(
     pipe: AdaptEditPipeline,
     options: dict[str, Any],
     preserve: Preserve,
-    sample: Sample,
+    sample: EditSample,
     seed: int,
     region: Region,
 ) -> Edit:

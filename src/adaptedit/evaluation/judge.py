@@ -22,8 +22,8 @@ from typing import Any
 
 from PIL import Image
 
+from adaptedit.data.sample import EditSample
 from adaptedit.errors import AdaptEditError
-from adaptedit.evaluation.sample import Sample
 from adaptedit.region import Region
 
 OPENAI = "https://api.openai.com/v1"
@@ -82,7 +82,7 @@ class Judge:
         self.model, self.temperature = model, temperature
         self.tries, self.pause, self.timeout = tries, pause, timeout
 
-    def __call__(self, sample: Sample, result: Image.Image, found: Region | None) -> dict[str, float]:
+    def __call__(self, sample: EditSample, result: Image.Image, found: Region | None) -> dict[str, float]:
         """The result is shown at the source's size. AdaptEditError, naming the sample, if the judge cannot be
         reached, refuses, or never answers as asked.
         """

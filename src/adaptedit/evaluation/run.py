@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
+from adaptedit.data.sample import EditSample
 from adaptedit.errors import AdaptEditError
+from adaptedit.evaluation.benchmarks.base import Benchmark
 from adaptedit.evaluation.editors import Edit, Editor
-from adaptedit.evaluation.sample import Benchmark, Sample
 from adaptedit.files import write_atomically
 from adaptedit.jsonl import append, merged, read
 from adaptedit.pictures.read import read_image
@@ -182,14 +183,14 @@ def _described(path: Path) -> Row:
     return described
 
 
-def _turn(sample: Sample, previous: Image.Image) -> Sample:
+def _turn(sample: EditSample, previous: Image.Image) -> EditSample:
     """The sample with the editor's own last result as its source, at the source's size."""
     if previous.size != sample.source.size:
         previous = previous.resize(sample.source.size)
     return replace(sample, source=previous)
 
 
-def _edit(run: Run, editor: Editor, sample: Sample, shard: Shard) -> Row:
+def _edit(run: Run, editor: Editor, sample: EditSample, shard: Shard) -> Row:
     seed, start = seed_of(run.seed, sample.id), time.perf_counter()
     try:
         edit = editor(sample, seed)
@@ -221,7 +222,7 @@ def _edit(run: Run, editor: Editor, sample: Sample, shard: Shard) -> Row:
     return row
 
 
-def _score(run: Run, sample: Sample, result: Image.Image, failure: str | None) -> Row:
+def _score(run: Run, sample: EditSample, result: Image.Image, failure: str | None) -> Row:
     path = run.out / "regions" / f"{sample.id}.png"
     found = Region.from_white_is_edit(read_image(path)) if path.exists() else None
     row: Row = {

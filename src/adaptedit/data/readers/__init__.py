@@ -1,1 +1,1 @@
-"""Readers of published data sets, from their real files."""
+"""Readers of data sets, from their real files: each module's `load` gives a `base.Reader`."""

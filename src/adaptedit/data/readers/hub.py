@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from huggingface_hub import errors, snapshot_download
+from huggingface_hub import snapshot_download
 
 from adaptedit.errors import AdaptEditError
-
-_OFFLINE = (errors.LocalEntryNotFoundError, errors.OfflineModeIsEnabled, ConnectionError)
+from adaptedit.hub import explain
 
 
 def dataset(name: str, path: str | Path | None, patterns: list[str], token: str | None) -> Path:
@@ -24,18 +23,8 @@ def dataset(name: str, path: str | Path | None, patterns: list[str], token: str 
     try:
         return Path(snapshot_download(name, repo_type="dataset", allow_patterns=patterns, token=token))
     except OSError as error:
-        raise AdaptEditError(_explain(name, error)) from error
-
-
-def _explain(name: str, error: OSError) -> str:
-    page = f"https://huggingface.co/datasets/{name}"
-    if isinstance(error, errors.GatedRepoError):
-        return f"{name} is gated: accept its terms at {page}, then run 'hf auth login' or give token="
-    if isinstance(error, errors.RepositoryNotFoundError):
-        return f"there is no data set {name} on the hub for this token; look at {page}"
-    if isinstance(error, _OFFLINE):
-        return (
-            f"{name} is not on this machine and the Hugging Face hub cannot be reached; "
-            "go online once, or give the path of a downloaded copy"
+        missing = (
+            f"there is no data set {name} on the hub for this token; "
+            f"look at https://huggingface.co/datasets/{name}"
         )
-    return f"{name} cannot be downloaded: {(str(error).strip() or type(error).__name__).splitlines()[0]}"
+        raise AdaptEditError(explain(name, error, kind="datasets/", missing=missing)) from error

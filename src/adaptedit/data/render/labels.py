@@ -6,10 +6,10 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from adaptedit.data.cells import GRID
 from adaptedit.data.render.engine import Frame
 from adaptedit.data.render.models import chosen
 from adaptedit.data.render.scene import Scene
-from adaptedit.data.schema import GRID
 
 NOUNS: tuple[str, ...] = (*dict.fromkeys(noun for noun, _, _ in chosen().values()), "sign")
 

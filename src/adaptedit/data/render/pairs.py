@@ -14,10 +14,11 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from adaptedit.data.schema import GRID, UNKNOWN, EditSample, Labels
+from adaptedit.data.cells import GRID, UNKNOWN, CellLabels, LabelledSample, Labels
 from adaptedit.errors import AdaptEditError
 from adaptedit.extras import needed
 from adaptedit.pictures.read import read_image
+from adaptedit.region import Region
 
 COLUMNS = ("source_img", "mask_img", "target_img", "instruction", "kind", "noun", "noun_labels")
 _KEEP_THINGS = ("recolour", "material", "background", "style", "global")  # what is there stays what it is
@@ -62,7 +63,7 @@ class RenderedPairs:
     def __len__(self) -> int:
         return len(self._rows)
 
-    def __getitem__(self, index: int) -> EditSample:
+    def __getitem__(self, index: int) -> LabelledSample:
         """AdaptEditError, with the file and the row, for pictures that are damaged or do not fit together."""
         number, row = self._rows[index]
         cells = {name: self._tables[number].column(name)[row].as_py() for name in COLUMNS}
@@ -81,13 +82,21 @@ class RenderedPairs:
         kind, shown = cells["kind"], np.array(cells["noun_labels"], np.uint8).reshape(GRID, GRID)
         comes = self.nouns.index(cells["noun"]) + 1 if kind in ("add", "replace") else UNKNOWN
         wanted = shown if kind in _KEEP_THINGS else _wanted(shown, edited, comes)
-        return EditSample(before, after, edited, cells["instruction"], kind, shown, wanted)
+        return LabelledSample(
+            id=f"{index:05d}",
+            instruction=cells["instruction"],
+            source=Image.fromarray(before),
+            target=Image.fromarray(after),
+            region=Region.from_white_is_edit(Image.fromarray(edited)),
+            category=kind,
+            labels=CellLabels(shown, wanted),
+        )
 
     def edited(self, index: int) -> str:
         """The noun of what a pair's edit adds, removes or changes; of a replacement, what comes."""
         return self._edited[index]
 
-    def draw(self, rng: np.random.Generator, kind: str | None = None) -> EditSample:
+    def draw(self, rng: np.random.Generator, kind: str | None = None) -> LabelledSample:
         """One pair, all equally likely, of the given kind or any. AdaptEditError if no pair has the kind."""
         if kind is None:
             return self[int(rng.integers(len(self)))]

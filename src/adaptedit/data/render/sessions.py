@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+from PIL import Image
 
 from adaptedit.data.render import VERSION, masks, models
 from adaptedit.data.render.edits import MAKERS, Edit, instruction
@@ -18,9 +19,11 @@ from adaptedit.data.render.refer import Seen, places, seen
 from adaptedit.data.render.scene import Scene
 from adaptedit.data.render.surfaces import COLOURS, SURFACES
 from adaptedit.data.render.words import HDRI_PLACES, article, listed
+from adaptedit.data.sample import EditSample
 from adaptedit.data.sprites.phrases import KINDS
 from adaptedit.data.sprites.styles import STYLES
 from adaptedit.errors import AdaptEditError
+from adaptedit.region import Region
 
 SPLITS = ("train", "nouns", "scenes", "phrasings")
 Pixels = npt.NDArray[np.uint8]
@@ -47,6 +50,18 @@ class Turn:
     caption_before: str
     caption_after: str
     noun_labels: npt.NDArray[np.uint8]
+
+    def sample(self) -> EditSample:
+        return EditSample(
+            f"{self.img_id}-{self.turn_index}",
+            self.instruction,
+            Image.fromarray(self.source),
+            Image.fromarray(self.target),
+            Region.from_white_is_edit(Image.fromarray(self.mask)),
+            self.kind,
+            self.caption_before,
+            self.caption_after,
+        )
 
 
 @dataclass(frozen=True)

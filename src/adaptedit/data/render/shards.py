@@ -19,10 +19,10 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from adaptedit.data.cells import GRID
 from adaptedit.data.render import VERSION
 from adaptedit.data.render.labels import NOUNS
 from adaptedit.data.render.sessions import Sessions, Turn
-from adaptedit.data.schema import GRID
 from adaptedit.errors import AdaptEditError
 from adaptedit.extras import needed
 from adaptedit.files import write_atomically

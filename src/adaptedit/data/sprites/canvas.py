@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from adaptedit.data.schema import GRID
+from adaptedit.data.cells import GRID
 from adaptedit.data.sprites.backgrounds import Pixels
 from adaptedit.data.sprites.looks import LOOKS
 from adaptedit.data.sprites.scene import SIZE, Placed
@@ -48,7 +48,7 @@ class Canvas:
         return mask
 
     def labels(self, objects: Sequence[Placed], names: Sequence[str]) -> npt.NDArray[np.uint8]:
-        """Which of `names` each cell of 8x8 pixels shows at its centre, as `EditSample.shown` says: a sign is
+        """Which of `names` each cell of 8x8 pixels shows at its centre, as `CellLabels.shown` says: a sign is
         called by its word."""
         labels = np.zeros((self.size, self.size), np.uint8)
         for placed in objects:
@@ -61,7 +61,7 @@ class Canvas:
         self, objects: Sequence[Placed], mask: npt.NDArray[np.uint8], names: Sequence[str]
     ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
         """Which of the objects each cell that the mask touches belongs to, the nearest, in the objects' own
-        sizes: `EditSample.frames` and `EditSample.things`."""
+        sizes: `CellLabels.frames` and `CellLabels.things`."""
         frames = np.full((GRID, GRID, 3), np.nan, np.float32)
         things = np.zeros((GRID, GRID, 2), np.int64)
         if not objects:

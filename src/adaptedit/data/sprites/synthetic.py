@@ -13,8 +13,9 @@ from functools import partial
 
 import numpy as np
 import numpy.typing as npt
+from PIL import Image
 
-from adaptedit.data.schema import EditSample
+from adaptedit.data.cells import CellLabels, LabelledSample
 from adaptedit.data.sprites import assets, nouns, phrases
 from adaptedit.data.sprites.backgrounds import Backgrounds, Pixels, Places
 from adaptedit.data.sprites.canvas import Canvas
@@ -26,6 +27,7 @@ from adaptedit.data.sprites.signs import WORDS
 from adaptedit.data.sprites.splits import SPLITS, check_split
 from adaptedit.data.sprites.sprites import Sprites
 from adaptedit.data.sprites.styles import STYLES
+from adaptedit.region import Region
 
 Picture = npt.NDArray[np.uint8]
 Rng = np.random.Generator
@@ -102,14 +104,17 @@ class SyntheticPairs:
             "style": self._style, "global": self._light, IDLE: self._idle,
         }  # fmt: skip
 
-    def stream(self, seed: int) -> Iterator[EditSample]:
+    def stream(self, seed: int) -> Iterator[LabelledSample]:
         """Samples without end, of the nine kinds."""
         rng = np.random.default_rng(seed)
         while True:
             yield self.draw(rng)
 
-    def draw(self, rng: Rng, kind: str | None = None) -> EditSample:
-        """One sample, of the given kind (of `phrases.KINDS`, or IDLE) or of a random one of the nine."""
+    def draw(self, rng: Rng, kind: str | None = None) -> LabelledSample:
+        """One sample, of the given kind (of `phrases.KINDS`, or IDLE) or of a random one of the nine.
+
+        Its pictures are of `size` x `size` pixels; its region has 256 levels.
+        """
         kind = kind or str(rng.choice(list(self.kinds), p=list(self.kinds.values())))
         grey = kind in ("add", "remove", "replace", "text", IDLE) and rng.random() < 0.06
         while True:
@@ -132,7 +137,15 @@ class SyntheticPairs:
         shown, wanted = (self.canvas.labels(those, self.labels) for those in (objects, edit.objects))
         coming = [edit.objects[i] for i in edit.coming]
         frames, things = self.canvas.frames(coming, mask, self.labels)
-        return EditSample(source, target, mask, edit.instruction, kind, shown, wanted, frames, things)
+        return LabelledSample(
+            id="",
+            instruction=edit.instruction,
+            source=Image.fromarray(source),
+            target=Image.fromarray(target),
+            region=Region.from_white_is_edit(Image.fromarray(mask)),
+            category=kind,
+            labels=CellLabels(shown, wanted, frames, things),
+        )
 
     # -- what happens
 

@@ -1,4 +1,4 @@
-"""Benchmarks by name. Each module reads one data set's real files and says where they come from."""
+"""Benchmarks by name: splits and protocols over the readers of `adaptedit.data.readers`."""
 
 from __future__ import annotations
 
@@ -8,22 +8,13 @@ from functools import partial
 from typing import Any
 
 from adaptedit.errors import AdaptEditError
-from adaptedit.evaluation.benchmarks import (
-    emu_edit,
-    folder,
-    gedit,
-    imgedit,
-    magicbrush,
-    pie_bench,
-    rendered,
-    synthetic,
-)
-from adaptedit.evaluation.sample import Benchmark
+from adaptedit.evaluation.benchmarks import emu_edit, magicbrush, pairs, sets
+from adaptedit.evaluation.benchmarks.base import Benchmark
 
 BENCHMARKS: dict[str, Callable[..., Benchmark]] = {
-    "synthetic": synthetic.load,
-    "rendered": rendered.load,
-    "folder": folder.load,
+    "synthetic": pairs.load_synthetic,
+    "rendered": pairs.load_rendered,
+    "folder": sets.load_folder,
     "magicbrush-dev-inde": partial(magicbrush.load, "dev", "inde"),
     "magicbrush-dev-iter": partial(magicbrush.load, "dev", "iter"),
     "magicbrush-test-inde": partial(magicbrush.load, "test", "inde"),
@@ -32,10 +23,10 @@ BENCHMARKS: dict[str, Callable[..., Benchmark]] = {
     "emu-edit-test-filtered": partial(emu_edit.load, "test", filtered=True),
     "emu-edit-validation": partial(emu_edit.load, "validation", filtered=False),
     "emu-edit-validation-filtered": partial(emu_edit.load, "validation", filtered=True),
-    "pie-bench": pie_bench.load,
-    "gedit-en": partial(gedit.load, "en"),
-    "gedit-cn": partial(gedit.load, "cn"),
-    "imgedit": imgedit.load,
+    "pie-bench": sets.load_pie_bench,
+    "gedit-en": partial(sets.load_gedit, "en"),
+    "gedit-cn": partial(sets.load_gedit, "cn"),
+    "imgedit": sets.load_imgedit,
 }
 
 
@@ -49,7 +40,7 @@ def options(name: str) -> list[str]:
 
 
 def benchmark(name: str, **chosen: Any) -> Benchmark:
-    """The benchmark of that name; what it takes (path, token, ...) is in its module's `load`.
+    """The benchmark of that name; what it takes (path, token, ...) is said where it is loaded.
 
     AdaptEditError for an unknown name or option, and whatever is wrong with the data set.
     """

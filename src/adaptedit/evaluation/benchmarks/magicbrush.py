@@ -1,175 +1,59 @@
-"""MagicBrush (Zhang et al., NeurIPS 2023): photographs edited by people in turns, with masks and results.
+"""MagicBrush's two protocols: `inde`, every turn from the annotators' picture; `iter`, from the editor's own.
 
-    adaptedit evaluate magicbrush-dev-inde --out DIR
-
-Dev is a hub data set, CC BY 4.0: 528 turns of 266 pictures. Test, 1,053 turns of 535 pictures, is a
-password-protected zip that its authors hand out and ask not to pass on: nothing of it is ever written here.
+adaptedit evaluate magicbrush-dev-inde --out DIR
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
-from PIL import Image
-
-from adaptedit.data.readers.archive import Archive
-from adaptedit.data.readers.hub import dataset
-from adaptedit.data.readers.tables import Table, has_tables
-from adaptedit.errors import AdaptEditError
-from adaptedit.evaluation.sample import Sample
-from adaptedit.region import Region, Size
-
-HUB_ID = "osunlp/MagicBrush"
-REPOSITORY = "https://github.com/OSU-NLP-Group/MagicBrush"
-SESSIONS, LOCAL = "edit_sessions.json", "local_descriptions.json"
+from adaptedit.data.readers import magicbrush
+from adaptedit.data.sample import EditSample
 
 Split = Literal["dev", "test"]
 Protocol = Literal["inde", "iter"]
-Which = Literal["source", "mask", "target"]
-
-
-@dataclass(frozen=True)
-class Turn:
-    """index: 1 for the first. caption: the local description of the target, "" where unknown."""
-
-    img_id: str
-    index: int
-    instruction: str
-    caption: str
-    picture: Callable[[Which], Image.Image]
 
 
 @dataclass(frozen=True)
 class MagicBrush:
-    """Sample ids are IMG-TURN. Category: "turn N" for `inde`; for `iter`, "final turn", which alone is what
-    the official script scores as multi-turn, or "earlier turn".
+    """Category: "turn N" for `inde`; for `iter`, "final turn", which alone is what the official script scores
+    as multi-turn, or "earlier turn".
 
     `iter` samples hold the annotators' source, which the runner replaces from the second turn on.
-    `target_caption` is the local description, as the official script's CLIP-T has it; there is no
-    `source_caption`, as no local description of an untouched picture exists.
     """
 
     name: str
+    reader: magicbrush.MagicBrush
     chained: bool
-    turns: dict[str, Turn]
-    sessions: list[list[str]] = field(init=False)
 
-    def __post_init__(self) -> None:
-        sessions: dict[str, list[str]] = {}
-        for sample_id, turn in sorted(self.turns.items(), key=lambda item: item[1].index):
-            sessions.setdefault(turn.img_id, []).append(sample_id)
-        in_order = dict.fromkeys(turn.img_id for turn in self.turns.values())
-        object.__setattr__(self, "sessions", [sessions[img_id] for img_id in in_order])
+    @cached_property
+    def sessions(self) -> list[list[str]]:
+        turns = self.reader.turns
+        sessions: dict[str, list[str]] = {turn.img_id: [] for turn in turns.values()}
+        for sample_id in sorted(turns, key=lambda one: turns[one].index):
+            sessions[turns[sample_id].img_id].append(sample_id)
+        return list(sessions.values())
 
-    def load(self, sample_id: str) -> Sample:
-        turn = self.turns[sample_id]
-        try:
-            source, target = (turn.picture(which).convert("RGB") for which in ("source", "target"))
-            region = erased(turn.picture("mask"), source.size)
-        except AdaptEditError as error:
-            raise AdaptEditError(f"{self.name}, sample {sample_id}: {error}") from None
-        if self.chained:
-            is_final = any(session[-1] == sample_id for session in self.sessions)
-            category = "final turn" if is_final else "earlier turn"
-        else:
-            category = f"turn {turn.index}"
-        return Sample(
-            sample_id, turn.instruction, source, target, region, category, target_caption=turn.caption
-        )
+    def load(self, sample_id: str) -> EditSample:
+        sample = self.reader.load(sample_id)
+        if not self.chained:
+            return sample
+        is_final = any(session[-1] == sample_id for session in self.sessions)
+        return replace(sample, category="final turn" if is_final else "earlier turn")
 
 
 def load(
-    split: Split = "dev",
-    protocol: Protocol = "inde",
+    split: Split,
+    protocol: Protocol,
     *,
     path: str | Path | None = None,
     password: str | None = None,
     descriptions: str | Path | None = None,
     token: str | None = None,
 ) -> MagicBrush:
-    """path: a folder with the hub's SPLIT-*.parquet, the authors' zip, or the folder it was unpacked to
-    (edit_sessions.json, local_descriptions.json, images/IMG/IMG-input.png, ...). Without it, dev comes from
-    the hub. password: the zip's. descriptions: local_descriptions.json for the parquet, which has none.
-
-    AdaptEditError for a test split without a path, a wrong password, and files of another layout.
-    """
-    name = f"magicbrush-{split}-{protocol}"
-    if path is None and split == "test":
-        raise AdaptEditError(
-            f"{name}: the test split is not on the hub; get the zip as {REPOSITORY} says and give its path "
-            "and password"
-        )
-    root = dataset(HUB_ID, path, [f"data/{split}-*.parquet"], token)
-    if path is None or has_tables(root, split) and root.suffix != ".zip":
-        turns = _from_tables(root, split, descriptions)
-    else:
-        turns = _from_archive(Archive(root, password))
-    return MagicBrush(name, protocol == "iter", {f"{turn.img_id}-{turn.index}": turn for turn in turns})
-
-
-def erased(mask_img: Image.Image, size: Size) -> Region:
-    """What the annotators erased: `alpha != 255`, 1 = edit, resized to `size` (W, H) with nearest.
-
-    The colours under the mask are the photograph's own and say nothing about it: a mask read as grey is
-    wrong. AdaptEditError if there is no alpha channel.
-    """
-    mask = Region.from_alpha(mask_img).mask > 0
-    pixels = Image.fromarray(mask.astype(np.uint8)).resize(size, Image.Resampling.NEAREST)
-    return Region.from_array(np.asarray(pixels))
-
-
-def _from_tables(root: Path, split: Split, descriptions: str | Path | None) -> list[Turn]:
-    table = Table(
-        root,
-        split,
-        values=("img_id", "turn_index", "instruction"),
-        pictures=("source_img", "mask_img", "target_img"),
-    )
-    captions: dict[str, dict[str, str]] = {}
-    if descriptions is not None:
-        captions = Archive(Path(descriptions).parent).json(Path(descriptions).name)
-
-    def turn(number: int) -> Turn:
-        row = table.rows[number]
-        img_id, index = str(row["img_id"]), int(row["turn_index"])
-        caption = captions.get(img_id, {}).get(f"{img_id}-output{index}.png", "")
-
-        def picture(which: Which) -> Image.Image:
-            return table.picture(number, f"{which}_img")
-
-        return Turn(img_id, index, row["instruction"], caption, picture)
-
-    return [turn(number) for number in range(len(table.rows))]
-
-
-def _from_archive(files: Archive) -> list[Turn]:
-    root = files.find(SESSIONS)
-    if root is None:
-        raise AdaptEditError(
-            f"{files.path}: holds neither {SESSIONS} nor parquet files; give MagicBrush's own layout"
-        )
-    captions = files.json(root + LOCAL)
-
-    def turn(img_id: str, index: int, record: dict[str, str]) -> Turn:
-        names = {"source": record["input"], "mask": record["mask"], "target": record["output"]}
-
-        def picture(which: Which) -> Image.Image:
-            return files.picture(f"{root}images/{img_id}/{names[which]}")
-
-        caption = captions.get(img_id, {}).get(record["output"], "")
-        return Turn(img_id, index, record["instruction"], caption, picture)
-
-    try:
-        return [
-            turn(img_id, index, record)
-            for img_id, records in files.json(root + SESSIONS).items()
-            for index, record in enumerate(records, start=1)
-        ]
-    except (AttributeError, KeyError, TypeError):
-        raise AdaptEditError(
-            f"{files.path}: {SESSIONS} is not {{img_id: [{{input, output, mask, instruction}}, ...]}}"
-        ) from None
+    """See `readers.magicbrush.load`, which also says what AdaptEditErrors there are."""
+    reader = magicbrush.load(split, path=path, password=password, descriptions=descriptions, token=token)
+    return MagicBrush(f"magicbrush-{split}-{protocol}", reader, protocol == "iter")

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from PIL import Image
 
+from adaptedit.data.sample import EditSample
 from adaptedit.errors import AdaptEditError
 from adaptedit.evaluation.metrics.clip import Clip, PieClip
 from adaptedit.evaluation.metrics.dino import Dino
@@ -20,7 +21,6 @@ from adaptedit.evaluation.metrics.pixels import Pixels
 from adaptedit.evaluation.metrics.region_scores import RegionScores
 from adaptedit.evaluation.metrics.shift import Shift
 from adaptedit.evaluation.metrics.structure import Structure
-from adaptedit.evaluation.sample import Sample
 from adaptedit.region import Region
 
 
@@ -29,7 +29,7 @@ class Metric(Protocol):
 
     columns: tuple[str, ...]
 
-    def __call__(self, sample: Sample, result: Image.Image, found: Region | None) -> dict[str, float]:
+    def __call__(self, sample: EditSample, result: Image.Image, found: Region | None) -> dict[str, float]:
         """result: RGB of any size. found: by the editor; None if it looks for no region.
 
         Finite numbers, of the columns that apply to the sample only.
@@ -42,7 +42,7 @@ class SetMetric(Protocol):
 
     columns: tuple[str, ...]
 
-    def __call__(self, pairs: Iterable[tuple[Sample, Image.Image]]) -> dict[str, float]:
+    def __call__(self, pairs: Iterable[tuple[EditSample, Image.Image]]) -> dict[str, float]:
         """pairs: samples and results. Finite numbers, of the columns that apply."""
         ...
 

@@ -7,10 +7,10 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from adaptedit.data.sample import EditSample
 from adaptedit.evaluation.metrics.models import cosine, load, load_tokenizer
 from adaptedit.evaluation.metrics.sides import inside
 from adaptedit.evaluation.metrics.views import centre_crop, fitted, normalised, shorter_side
-from adaptedit.evaluation.sample import Sample
 from adaptedit.region import Region
 
 MEAN, STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
@@ -61,7 +61,7 @@ class Clip:
     def __init__(self, model: str = "openai/clip-vit-base-patch32", device: str = "cpu") -> None:
         self.encoder = Encoder(model, device)
 
-    def __call__(self, sample: Sample, result: Image.Image, found: Region | None) -> dict[str, float]:
+    def __call__(self, sample: EditSample, result: Image.Image, found: Region | None) -> dict[str, float]:
         after, before = self.encoder.image(result), self.encoder.image(sample.source)
         scores = {"CLIP-im": cosine(after, before)}
         if sample.target is not None:
@@ -86,7 +86,7 @@ class PieClip:
     def __init__(self, model: str = "openai/clip-vit-large-patch14", device: str = "cpu") -> None:
         self.encoder = Encoder(model, device)
 
-    def __call__(self, sample: Sample, result: Image.Image, found: Region | None) -> dict[str, float]:
+    def __call__(self, sample: EditSample, result: Image.Image, found: Region | None) -> dict[str, float]:
         if not sample.target_caption:
             return {}
         pictures = {"PIE-CLIP-whole": result}

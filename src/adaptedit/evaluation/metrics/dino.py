@@ -6,6 +6,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from adaptedit.data.sample import EditSample
 from adaptedit.evaluation.metrics.models import cosine, load
 from adaptedit.evaluation.metrics.views import (
     IMAGENET_MEAN,
@@ -14,7 +15,6 @@ from adaptedit.evaluation.metrics.views import (
     normalised,
     shorter_side,
 )
-from adaptedit.evaluation.sample import Sample
 from adaptedit.region import Region
 
 
@@ -34,7 +34,7 @@ class Dino:
         self.model = load("ViTModel", model, device, add_pooling_layer=False)
         self.device = device
 
-    def __call__(self, sample: Sample, result: Image.Image, found: Region | None) -> dict[str, float]:
+    def __call__(self, sample: EditSample, result: Image.Image, found: Region | None) -> dict[str, float]:
         cropped, squeezed = self._cropped(result), self._squeezed(result)
         scores = {
             "DINO-source": cosine(cropped, self._cropped(sample.source)),

@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from PIL import Image
 
+from adaptedit.data.sample import EditSample
 from adaptedit.errors import AdaptEditError
-from adaptedit.evaluation.sample import Sample
 
 
 class Fid:
@@ -51,7 +51,7 @@ class Fid:
                 "or give the file of torch-fidelity's pt_inception weights"
             ) from error
 
-    def __call__(self, pairs: Iterable[tuple[Sample, Image.Image]]) -> dict[str, float]:
+    def __call__(self, pairs: Iterable[tuple[EditSample, Image.Image]]) -> dict[str, float]:
         """Of pictures of any size, by Inception's own resizing; the columns that have at least two pairs."""
         for distance in self.distances.values():
             distance.reset()

@@ -9,9 +9,9 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from adaptedit.data.sample import EditSample
 from adaptedit.errors import AdaptEditError
 from adaptedit.evaluation.metrics.sides import SIDES, Side, sides
-from adaptedit.evaluation.sample import Sample
 from adaptedit.region import Region
 
 PSNR_LIMIT = 100.0  # dB; identical pictures have no finite PSNR, and one would make a mean infinite
@@ -44,7 +44,7 @@ class Fidelity:
             raise AdaptEditError("SSIM needs torchmetrics; pip install 'adaptedit[eval]'") from None
         self.ssim: Any = structural_similarity_index_measure
 
-    def __call__(self, sample: Sample, result: Image.Image, found: Region | None) -> dict[str, float]:
+    def __call__(self, sample: EditSample, result: Image.Image, found: Region | None) -> dict[str, float]:
         scores: dict[str, float] = {}
         for side in sides(sample, result):
             scores |= self._masked(side)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image
 
+from adaptedit.data.sample import EditSample
 from adaptedit.evaluation.metrics.views import fitted
-from adaptedit.evaluation.sample import Sample
 from adaptedit.region import Region
 
 
@@ -19,7 +19,7 @@ class Local:
 
     columns: tuple[str, ...] = ("L1-inside", "L1-outside", "success")
 
-    def __call__(self, sample: Sample, result: Image.Image, found: Region | None) -> dict[str, float]:
+    def __call__(self, sample: EditSample, result: Image.Image, found: Region | None) -> dict[str, float]:
         if sample.region is None:
             return {}
         inside, outside = sample.region.mask >= 0.5, sample.region.mask == 0
@@ -34,5 +34,5 @@ class Local:
         return scores
 
 
-def _pixels(image: Image.Image, sample: Sample) -> np.ndarray:
+def _pixels(image: Image.Image, sample: EditSample) -> np.ndarray:
     return np.asarray(fitted(image, sample.source.size), dtype=np.float32) / 255

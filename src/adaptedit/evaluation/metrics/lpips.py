@@ -8,9 +8,9 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from adaptedit.data.sample import EditSample
 from adaptedit.errors import AdaptEditError
 from adaptedit.evaluation.metrics.sides import SIDES, sides
-from adaptedit.evaluation.sample import Sample
 from adaptedit.region import Region
 
 
@@ -44,7 +44,7 @@ class Lpips:
         self.network = metric.net.to(device).eval()
         self.device = device
 
-    def __call__(self, sample: Sample, result: Image.Image, found: Region | None) -> dict[str, float]:
+    def __call__(self, sample: EditSample, result: Image.Image, found: Region | None) -> dict[str, float]:
         scores = {}
         for side in sides(sample, result):
             if side.everywhere:

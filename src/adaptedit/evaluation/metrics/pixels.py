@@ -5,8 +5,8 @@ from __future__ import annotations
 from PIL import Image
 from torch import Tensor
 
+from adaptedit.data.sample import EditSample
 from adaptedit.evaluation.metrics.views import fitted
-from adaptedit.evaluation.sample import Sample
 from adaptedit.pictures.tensors import to_tensor
 from adaptedit.region import Region
 
@@ -21,7 +21,7 @@ class Pixels:
 
     columns: tuple[str, ...] = ("L1", "L2", "L1-source")
 
-    def __call__(self, sample: Sample, result: Image.Image, found: Region | None) -> dict[str, float]:
+    def __call__(self, sample: EditSample, result: Image.Image, found: Region | None) -> dict[str, float]:
         scores = {}
         if sample.target is not None:
             error = _difference(result, sample.target)

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from adaptedit.data.sample import EditSample
 from adaptedit.evaluation.metrics.change import change_mask
 from adaptedit.evaluation.metrics.sides import inside
-from adaptedit.evaluation.sample import Sample
 from adaptedit.region import Region
 
 Hard = NDArray[np.bool_]
@@ -39,7 +39,7 @@ class RegionScores:
     def __init__(self, threshold: float | None = None) -> None:
         self.thresholds = {"": 0.5} if threshold is None else {"": 0.5, "@dev": threshold}
 
-    def __call__(self, sample: Sample, result: Image.Image, found: Region | None) -> dict[str, float]:
+    def __call__(self, sample: EditSample, result: Image.Image, found: Region | None) -> dict[str, float]:
         if found is None:
             return {}
         found = found.resize(sample.source.size)

@@ -7,10 +7,10 @@ import math
 import numpy as np
 from PIL import Image
 
+from adaptedit.data.sample import EditSample
 from adaptedit.evaluation.metrics.registration import Plane, register
 from adaptedit.evaluation.metrics.sides import inside
 from adaptedit.evaluation.metrics.views import fitted
-from adaptedit.evaluation.sample import Sample
 from adaptedit.region import Region, Size
 
 LONGEST = 512  # pixels of the longer side at which larger pictures are measured
@@ -35,7 +35,7 @@ class Shift:
 
     columns: tuple[str, ...] = ("shift", "shift-x", "shift-y", "zoom", "zoom-error", "aligned")
 
-    def __call__(self, sample: Sample, result: Image.Image, found: Region | None) -> dict[str, float]:
+    def __call__(self, sample: EditSample, result: Image.Image, found: Region | None) -> dict[str, float]:
         size = sample.source.size
         background = np.ones((size[1], size[0]), dtype=bool)
         if sample.region is not None:

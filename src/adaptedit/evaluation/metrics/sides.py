@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from adaptedit.data.sample import EditSample
 from adaptedit.evaluation.metrics.views import fitted
-from adaptedit.evaluation.sample import Sample
 from adaptedit.pictures.tensors import to_tensor
 from adaptedit.region import Region
 
@@ -37,7 +37,7 @@ class Side:
 SIDES = ("outside", "inside", "whole", "whole-source")
 
 
-def sides(sample: Sample, result: Image.Image) -> list[Side]:
+def sides(sample: EditSample, result: Image.Image) -> list[Side]:
     """The sides that the sample has pixels for; all pictures at the source's size.
 
     outside: result and source where the region is below 0.5. inside: result and target where it is not.

@@ -6,9 +6,9 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from adaptedit.data.sample import EditSample
 from adaptedit.evaluation.metrics.models import load
 from adaptedit.evaluation.metrics.views import IMAGENET_MEAN, IMAGENET_STD, fitted
-from adaptedit.evaluation.sample import Sample
 from adaptedit.pictures.tensors import to_tensor
 from adaptedit.region import Region, Size
 
@@ -30,7 +30,7 @@ class Structure:
         self.model = load("ViTModel", model, device, add_pooling_layer=False)
         self.device = device
 
-    def __call__(self, sample: Sample, result: Image.Image, found: Region | None) -> dict[str, float]:
+    def __call__(self, sample: EditSample, result: Image.Image, found: Region | None) -> dict[str, float]:
         pictures = to_tensor(fitted(result, sample.source.size)), to_tensor(sample.source)
         return {"structure": self._distance(*pictures, levels=1.0)} | {
             "PIE-structure": self._distance(*pictures, levels=255.0)

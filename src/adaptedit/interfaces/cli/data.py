@@ -8,8 +8,9 @@ from typing import Annotated
 import typer
 
 from adaptedit.interfaces.cli.share import share
+from adaptedit.interfaces.cli.terminal import stages
 
-app = typer.Typer(no_args_is_help=True, help="The pictures that synthetic pairs are made of.")
+app = typer.Typer(no_args_is_help=True, help="Synthetic and rendered pairs, and others' results.")
 
 Seed = Annotated[int, typer.Option(min=0, help="The same seed gives the same pixels.")]
 RenderSplit = Annotated[str, typer.Option(help="train, or a held-out split: nouns, scenes, phrasings.")]
@@ -86,16 +87,30 @@ def render_preview(
 ) -> None:
     """Render sessions to look at."""
     from adaptedit.data.render.sessions import Sessions
-    from adaptedit.data.schema import EditSample
     from adaptedit.data.sprites.preview import contact_sheet
     from adaptedit.pictures.save import save
 
     _check_sheet(out)
     sessions = Sessions(split, size, spp)
-    turns = [turn for index in range(count) for turn in sessions.session(seed, index)]
-    samples = [EditSample(t.source, t.target, t.mask, t.instruction, t.kind) for t in turns]
+    samples = [turn.sample() for index in range(count) for turn in sessions.session(seed, index)]
     save(contact_sheet(samples, columns=4), out)
     typer.echo(out)
+
+
+@app.command()
+def emu_edit_results(
+    out: Annotated[Path, typer.Option("--out", "-o", help="Output folder; run again to resume.")],
+    data: Annotated[
+        Path | None,
+        typer.Option(help="Folder of the data set's files on this machine.", show_default="the hub"),
+    ] = None,
+) -> None:
+    """Save the results that Emu Edit's authors published, as an --editor of `adaptedit evaluate`."""
+    from adaptedit.data.readers.emu_edit import save_generations
+
+    with stages() as stage:
+        count = save_generations(out, path=data, on_picture=stage("saving the results"))
+    typer.echo(f"{out}: {count} pictures")
 
 
 def _check_sheet(out: Path) -> None:

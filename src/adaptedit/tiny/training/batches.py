@@ -5,26 +5,29 @@ A batch depends on seed, step and rank alone. So a run can be resumed without a 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from adaptedit.data.schema import GRID, EditSample
+from adaptedit.data.cells import GRID, LabelledSample
 from adaptedit.data.sprites.mixed import MixedPairs
 from adaptedit.data.sprites.synthetic import IDLE, SyntheticPairs
+from adaptedit.tiny.training.configs import IDLE_SHARE
 
 Pairs = SyntheticPairs | MixedPairs
 
 _NO_FRAMES = np.full((GRID, GRID, 3), np.nan, np.float32)
 _NO_THINGS = np.zeros((GRID, GRID, 2), np.int64)
-IDLE_SHARE = 0.06  # of the samples have nothing to edit; from them an empty region is learnt
 
 
 @dataclass(frozen=True)
 class Batch:
-    """A batch of `EditSample`s, which also explains the last four.
+    """A batch of `LabelledSample`s; `CellLabels` explains the last four.
 
     source, target: (B, 3, H, W) float32 in [0, 1]. mask: (B, H, W) float32, 1 = edit.
     framed: (B,) bool, whether a sample has frames. generator: for the step's other random numbers.
@@ -44,25 +47,28 @@ class Batch:
     generator: torch.Generator
 
 
-def collate(samples: list[EditSample], generator: torch.Generator) -> Batch:
+def collate(samples: list[LabelledSample], generator: torch.Generator) -> Batch:
     def labels(name: str) -> Tensor:
-        return torch.from_numpy(np.stack([getattr(s, name) for s in samples])).long()
+        return torch.from_numpy(np.stack([getattr(s.labels, name) for s in samples])).long()
+
+    def stacked(arrays: Sequence[npt.NDArray[Any] | None], missing: npt.NDArray[Any]) -> Tensor:
+        return torch.from_numpy(np.stack([missing if array is None else array for array in arrays]))
 
     def pictures(name: str) -> Tensor:
-        stacked = torch.from_numpy(np.stack([getattr(s, name) for s in samples]))
-        return stacked.permute(0, 3, 1, 2).float() / 255
+        pixels = torch.from_numpy(np.stack([np.asarray(getattr(s, name)) for s in samples]))
+        return pixels.permute(0, 3, 1, 2).float() / 255
 
     return Batch(
         source=pictures("source"),
         target=pictures("target"),
-        mask=torch.from_numpy(np.stack([s.mask for s in samples])).float() / 255,
+        mask=torch.from_numpy(np.stack([s.region.mask for s in samples])),
         instructions=[s.instruction for s in samples],
-        kinds=[s.kind for s in samples],
+        kinds=[s.category for s in samples],
         shown=labels("shown"),
         wanted=labels("wanted"),
-        framed=torch.tensor([s.frames is not None for s in samples]),
-        things=torch.from_numpy(np.stack([_NO_THINGS if s.things is None else s.things for s in samples])),
-        frames=torch.from_numpy(np.stack([_NO_FRAMES if s.frames is None else s.frames for s in samples])),
+        framed=torch.tensor([s.labels.frames is not None for s in samples]),
+        things=stacked([s.labels.things for s in samples], _NO_THINGS),
+        frames=stacked([s.labels.frames for s in samples], _NO_FRAMES),
         generator=generator,
     )
 

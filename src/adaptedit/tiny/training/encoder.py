@@ -38,7 +38,7 @@ class Referring(nn.Module):
         """Arguments as for `VLEncoder`.
 
         Returns the mask's logits (B, H, W); the logits (B, labels + 1, 16, 16) of what is shown and of what
-        is wanted; and frames (B, 16, 16, 3) as in `EditSample`.
+        is wanted; and frames (B, 16, 16, 3) as in `CellLabels`.
         """
         states, mask = self.encoder(pixels, text, text_mask)
         side = self.encoder.config.grid

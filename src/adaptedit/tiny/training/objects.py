@@ -18,10 +18,9 @@ from adaptedit.data.sprites.things import Thing, Things
 from adaptedit.errors import AdaptEditError
 from adaptedit.files import write_atomically
 from adaptedit.tiny.objects import ObjectDecoder, Objects
+from adaptedit.tiny.training.configs import CODE_NOISE
 from adaptedit.training.losses import mean_error
 from adaptedit.training.trainer import TrainConfig, Trainer
-
-CODE_NOISE = 0.25  # standard deviation; a code's own is 1. So similar codes come to mean similar pictures
 
 
 class Codes(nn.Module):
@@ -33,7 +32,7 @@ class Codes(nn.Module):
         self.looks = nn.Embedding(len(LOOKS), channels)
 
     def forward(self, things: Tensor) -> Tensor:
-        """things (..., 2) int64, as in `EditSample` -> codes (..., C) with mean 0 and mean square 1."""
+        """things (..., 2) int64, as in `CellLabels` -> codes (..., C) with mean 0 and mean square 1."""
         code = self.names(things[..., 0]) + self.looks(things[..., 1])
         return F.layer_norm(code, code.shape[-1:])
 

@@ -1,7 +1,5 @@
 """Your own pictures and instructions: a metadata.jsonl beside the pictures.
 
-    adaptedit evaluate folder --data my/set --out DIR
-
 One line per sample, paths relative to the file:
     {"file_name": "desk.jpg", "instruction": "remove the mug"}
     {"file_name": "b.png", "instruction": "...", "target": "b-after.png", "mask": "b-mask.png",
@@ -16,8 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
 
+from adaptedit.data.readers.base import add_name
+from adaptedit.data.sample import EditSample
 from adaptedit.errors import AdaptEditError
-from adaptedit.evaluation.sample import Sample
 from adaptedit.pictures.picture import Picture
 from adaptedit.region import Polarity, load_region
 
@@ -27,33 +26,27 @@ _FIT_FOR_A_FILE_NAME = re.compile(r"\w[\w.-]*")
 
 @dataclass(frozen=True)
 class Folder:
-    """Pictures are read when a sample is loaded; the source's transparency is left out."""
+    """The name is the folder's. The category is what the line says; the source's transparency is left out."""
 
     name: str
     root: Path
     records: dict[str, dict[str, str]]
 
     @property
-    def chained(self) -> bool:
-        return False
+    def ids(self) -> list[str]:
+        return list(self.records)
 
-    @property
-    def sessions(self) -> list[list[str]]:
-        return [[one] for one in self.records]
-
-    def load(self, sample_id: str) -> Sample:
+    def load(self, sample_id: str) -> EditSample:
         """AdaptEditError for a mask of another size than its source. A target may be of any size."""
         record = self.records[sample_id]
-        try:
+        with add_name(self, sample_id):
             source = Picture.open(self.root / record["file_name"]).rgb
             target = Picture.open(self.root / record["target"]).rgb if "target" in record else None
             region = None
             if "mask" in record:
                 region = load_region(self.root / record["mask"], record["polarity"], source.size)  # type: ignore[arg-type]
-        except AdaptEditError as error:
-            raise AdaptEditError(f"{self.name}, sample {sample_id}: {error}") from None
         texts = {key: record[key] for key in TEXTS if key in record}
-        return Sample(id=sample_id, source=source, target=target, region=region, **texts)
+        return EditSample(id=sample_id, source=source, target=target, region=region, **texts)
 
 
 def load(*, path: str | Path | None = None, polarity: str | None = None) -> Folder:

@@ -1,7 +1,4 @@
-"""ImgEdit-Bench's single-turn suites (Ye et al., 2025), scored by a judge.
-
-adaptedit evaluate imgedit --data Benchmark/singleturn/singleturn.json --out DIR
-"""
+"""ImgEdit-Bench's single-turn suites (Ye et al., 2025), scored by a judge."""
 
 from __future__ import annotations
 
@@ -10,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from adaptedit.data.readers.archive import Archive
+from adaptedit.data.readers.base import add_name
+from adaptedit.data.sample import EditSample
 from adaptedit.errors import AdaptEditError
-from adaptedit.evaluation.sample import Sample
 
 BENCHMARK = "Benchmark.tar of https://huggingface.co/datasets/sysuyy/ImgEdit"
 
@@ -25,23 +23,17 @@ class ImgEdit:
 
     @property
     def name(self) -> str:
-        return "imgedit"
+        return "ImgEdit"
 
     @property
-    def chained(self) -> bool:
-        return False
+    def ids(self) -> list[str]:
+        return list(self.records)
 
-    @property
-    def sessions(self) -> list[list[str]]:
-        return [[one] for one in self.records]
-
-    def load(self, sample_id: str) -> Sample:
+    def load(self, sample_id: str) -> EditSample:
         record = self.records[sample_id]
-        try:
+        with add_name(self, sample_id):
             source = self.files.picture(record["id"]).convert("RGB")
-        except AdaptEditError as error:
-            raise AdaptEditError(f"imgedit, sample {sample_id}: {error}") from None
-        return Sample(sample_id, record["prompt"], source, category=record.get("edit_type", ""))
+        return EditSample(sample_id, record["prompt"], source, category=record.get("edit_type", ""))
 
 
 def load(*, path: str | Path | None = None, pictures: str | Path | None = None) -> ImgEdit:
@@ -49,7 +41,7 @@ def load(*, path: str | Path | None = None, pictures: str | Path | None = None) 
     folder `pictures`. AdaptEditError for a file of another layout.
     """
     if path is None or not Path(path).is_file():
-        raise AdaptEditError(f"imgedit: give the path of singleturn.json, unpacked from {BENCHMARK}")
+        raise AdaptEditError(f"ImgEdit: give the path of singleturn.json, unpacked from {BENCHMARK}")
     path = Path(path)
     records = Archive(path.parent).json(path.name)
     try:

@@ -1,7 +1,4 @@
-"""PIE-Bench (Ju et al., PnP Inversion, ICLR 2024): 700 pictures of ten editing types, prompts and masks.
-
-adaptedit evaluate pie-bench --data PIE-Bench/data --out DIR
-"""
+"""PIE-Bench (Ju et al., PnP Inversion, ICLR 2024): 700 pictures of ten editing types, prompts and masks."""
 
 from __future__ import annotations
 
@@ -13,8 +10,9 @@ import numpy as np
 from PIL import Image
 
 from adaptedit.data.readers.archive import Archive
+from adaptedit.data.readers.base import add_name
+from adaptedit.data.sample import EditSample
 from adaptedit.errors import AdaptEditError
-from adaptedit.evaluation.sample import Sample
 from adaptedit.region import Region, Size
 
 FORM = "https://forms.gle/hVMkTABb4uvZVjme9"  # where its authors hand it out
@@ -51,24 +49,18 @@ class PieBench:
 
     @property
     def name(self) -> str:
-        return "pie-bench"
+        return "PIE-Bench"
 
     @property
-    def chained(self) -> bool:
-        return False
+    def ids(self) -> list[str]:
+        return list(self.records)
 
-    @property
-    def sessions(self) -> list[list[str]]:
-        return [[one] for one in self.records]
-
-    def load(self, sample_id: str) -> Sample:
+    def load(self, sample_id: str) -> EditSample:
         record = self.records[sample_id]
-        try:
+        with add_name(self, sample_id):
             source = self.files.picture(f"annotation_images/{record['image_path']}").convert("RGB")
             region = decode(record["mask"], source.size, border=self.border)
-        except AdaptEditError as error:
-            raise AdaptEditError(f"pie-bench, sample {sample_id}: {error}") from None
-        return Sample(
+        return EditSample(
             sample_id,
             record["editing_instruction"],
             source,
@@ -86,7 +78,7 @@ def load(*, path: str | Path | None = None, border: bool = False) -> PieBench:
     """
     if path is None:
         raise AdaptEditError(
-            f"pie-bench: its authors hand it out at {FORM}; give the path of its data folder"
+            f"PIE-Bench: its authors hand it out at {FORM}; give the path of its data folder"
         )
     if not Path(path).is_dir():
         raise AdaptEditError(f"{path}: no such folder; give the one that holds mapping_file.json")

@@ -1,7 +1,4 @@
-"""GEdit-Bench (Step1X-Edit, 2025): 606 real users' requests in English and in Chinese, scored by a judge.
-
-adaptedit evaluate gedit-en --out DIR
-"""
+"""GEdit-Bench (Step1X-Edit, 2025): 606 real users' requests in English and in Chinese, scored by a judge."""
 
 from __future__ import annotations
 
@@ -9,10 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from adaptedit.data.readers.base import add_name
 from adaptedit.data.readers.hub import dataset
 from adaptedit.data.readers.tables import Table
+from adaptedit.data.sample import EditSample
 from adaptedit.errors import AdaptEditError
-from adaptedit.evaluation.sample import Sample
 
 HUB_ID = "stepfun-ai/GEdit-Bench"
 
@@ -26,27 +24,19 @@ class GEdit:
     rows: dict[str, int]
 
     @property
-    def chained(self) -> bool:
-        return False
+    def ids(self) -> list[str]:
+        return list(self.rows)
 
-    @property
-    def sessions(self) -> list[list[str]]:
-        return [[one] for one in self.rows]
-
-    def load(self, sample_id: str) -> Sample:
+    def load(self, sample_id: str) -> EditSample:
         number = self.rows[sample_id]
         row = self.table.rows[number]
-        try:
+        with add_name(self, sample_id):
             source = self.table.picture(number, "input_image").convert("RGB")
-        except AdaptEditError as error:
-            raise AdaptEditError(f"{self.name}, sample {sample_id}: {error}") from None
-        return Sample(sample_id, row["instruction"], source, category=row["task_type"])
+        return EditSample(sample_id, row["instruction"], source, category=row["task_type"])
 
 
-def load(
-    language: Literal["en", "cn"] = "en", *, path: str | Path | None = None, token: str | None = None
-) -> GEdit:
-    """path: a folder with the hub's train-*.parquet, which is the whole benchmark; else it is downloaded."""
+def load(language: Literal["en", "cn"], *, path: str | Path | None = None, token: str | None = None) -> GEdit:
+    """path: a folder with the hub's train-*.parquet, which is the whole set; else it is downloaded."""
     root = dataset(HUB_ID, path, ["data/train-*.parquet"], token)
     table = Table(
         root,
@@ -60,4 +50,4 @@ def load(
         raise AdaptEditError(
             f"{root}: {len(chosen)} rows of language {language!r} have {len(rows)} different keys"
         )
-    return GEdit(f"gedit-{language}", table, rows)
+    return GEdit(f"GEdit-Bench {language}", table, rows)
