@@ -90,6 +90,7 @@ class FakeAdapter(nn.Module):
     """Finds an upper left quarter, as surely as `certainty` says; `seen` holds the regions it was given."""
 
     attached = True
+    scale = 1.0
 
     def __init__(self, certainty: float = 1.0) -> None:
         super().__init__()

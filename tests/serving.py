@@ -38,9 +38,11 @@ class Served:
     thread: threading.Thread
 
     def post(self, route: str = "/v1/images/edits", **fields: Any) -> httpx.Response:
-        """Fields as text, bytes as uploads, lists as repeated fields."""
-        files = [(name, ("x.png", value)) for name, value in fields.items() if isinstance(value, bytes)]
-        data = {name: value for name, value in fields.items() if not isinstance(value, bytes)}
+        """Fields as text, bytes and lists of bytes as uploads, other lists as repeated fields."""
+        listed = {name: value if isinstance(value, list) else [value] for name, value in fields.items()}
+        uploads = {name: values for name, values in listed.items() if isinstance(values[0], bytes)}
+        files = [(name, ("x.png", value)) for name, values in uploads.items() for value in values]
+        data = {name: value for name, value in fields.items() if name not in uploads}
         return httpx.post(self.url + route, data=data, files=files or [("no", ("", b""))], timeout=LONG)
 
     def get(self, route: str) -> httpx.Response:

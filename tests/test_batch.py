@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner, Result
 
+from adaptedit.editing.job import EditJob
 from adaptedit.editing.pipeline import AdaptEditPipeline
 from adaptedit.interfaces.batch import manifest
 from adaptedit.interfaces.batch.progress import line, progress
@@ -34,9 +35,9 @@ def edited(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     begun: list[str] = []
     call = AdaptEditPipeline.edit_task
 
-    def noted(self: AdaptEditPipeline, image: Any, prompt: str, *rest: Any, **options: Any) -> Any:
-        begun.append(prompt)
-        return call(self, image, prompt, *rest, **options)
+    def noted(self: AdaptEditPipeline, job: EditJob, *rest: Any) -> Any:
+        begun.append(job.instruction)
+        return call(self, job, *rest)
 
     monkeypatch.setattr(AdaptEditPipeline, "edit_task", noted)
     return begun

@@ -115,7 +115,7 @@ def test_an_instruction_in_another_locale_is_read_as_utf_8(
 ) -> None:
     seen = []
     finding = fake_editor.find_task
-    monkeypatch.setattr(fake_editor, "find_task", lambda *a, **b: seen.append(a[1]) or finding(*a, **b))
+    monkeypatch.setattr(fake_editor, "find_task", lambda job: seen.append(job.instruction) or finding(job))
     given = "remove the café".encode().decode("ascii", "surrogateescape")
     assert run("edit", home / "desk.png", given).exit_code == 0
     assert seen == ["remove the café"]

@@ -10,6 +10,7 @@ from PIL import Image, ImageDraw, ImageFilter
 
 from adaptedit.editing.controls import adjust
 from adaptedit.editing.job import EditJob
+from adaptedit.editing.options import EditOptions
 from adaptedit.editing.refine import refine
 from adaptedit.errors import AdaptEditError
 from adaptedit.pictures.picture import Picture
@@ -112,14 +113,14 @@ def test_a_job_refuses_absurd_numbers_before_a_model_is_needed(
 ) -> None:
     picture = Picture.open(Image.new("RGB", SIZE))
     with pytest.raises(AdaptEditError, match=message) as error:
-        EditJob(**({"image": picture, "instruction": "remove it"} | options))  # type: ignore[arg-type]
+        EditJob(picture, str(options.pop("instruction", "remove it")), EditOptions(**options))  # type: ignore[arg-type]
     assert "\n" not in str(error.value)
 
 
 def test_a_job_takes_the_ends_of_what_it_allows() -> None:
     picture = Picture.open(Image.new("RGB", SIZE))
     for grow, feather, context in ((-65535, 0, 1), (65535, 65535, 1000), (0, None, 2)):
-        EditJob(image=picture, instruction="é 漢", grow=grow, feather=feather, context=context, steps=1)
+        EditJob(picture, "é 漢", EditOptions(grow=grow, feather=feather, context=context, steps=1))
 
 
 # -- refine

@@ -184,7 +184,7 @@ def test_unloading_gives_the_pipeline_back(saved: Callable[[str], Path]) -> None
         pipe.load_adaptedit(adapter_for(pipe))
     pipe.unload_adaptedit()
     assert not hooks
-    with pytest.raises(AdaptEditError, match="there is no adapter yet"):
+    with pytest.raises(AdaptEditError, match="this editor has no adapter"):
         pipe(picture(), PROMPT)
 
 

@@ -17,13 +17,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from adaptedit.data.sample import EditSample
+from adaptedit.editing.options import EditOptions
 from adaptedit.editing.pipeline import AdaptEditPipeline
 from adaptedit.errors import AdaptEditError
 from adaptedit.evaluation.editors import EDITORS, Edit, editor
 from adaptedit.evaluation.metrics import Scoring
 from adaptedit.evaluation.report.runs import read_runs
 from adaptedit.evaluation.run import Run, Shard, evaluate, seed_of
-from adaptedit.data.sample import EditSample
 from adaptedit.region import Region
 from conftest import FakeAdapter, FakeBackbone
 
@@ -246,7 +247,7 @@ def big(size: int = 64) -> EditSample:
 
 @pytest.mark.parametrize("name", EDITORS)
 def test_every_editor_edits_and_says_what_it_found(name: str, pipe: AdaptEditPipeline) -> None:
-    edit = editor(name, lambda: pipe, {})(big(), 1)
+    edit = editor(name, lambda: pipe, EditOptions())(big(), 1)
     assert edit.failure is None and edit.image.size == (64, 64)
     found = {"whole-frame": 1.0, "centre-box": 0.25}.get(name, 1 / 16)
     if name in ("frozen", "given", "given-soft", "given-latent"):
@@ -258,7 +259,7 @@ def test_every_editor_edits_and_says_what_it_found(name: str, pipe: AdaptEditPip
 def test_a_region_that_is_not_found_is_an_empty_one_and_a_failure() -> None:
     blind = AdaptEditPipeline(FakeBackbone(), FakeAdapter(certainty=0.1))  # type: ignore[arg-type]
     sample = big()
-    edit = editor("predicted", lambda: blind, {})(sample, 1)
+    edit = editor("predicted", lambda: blind, EditOptions())(sample, 1)
     assert edit.failure is not None and edit.failure.startswith("found nothing")
     assert edit.region is not None and edit.region.coverage() == 0
     assert edit.image == sample.source
@@ -277,16 +278,16 @@ def test_other_peoples_pictures_and_functions(tmp_path: Path, monkeypatch: pytes
     def no_pipe() -> AdaptEditPipeline:
         raise AssertionError("needs no pipeline")
 
-    assert editor(str(tmp_path), no_pipe, {})(big(), 1).image.getpixel((0, 0)) == (255, 0, 0)
-    missing = editor(str(tmp_path), no_pipe, {})(replace(big(), id="other"), 1)
+    assert editor(str(tmp_path), no_pipe, EditOptions())(big(), 1).image.getpixel((0, 0)) == (255, 0, 0)
+    missing = editor(str(tmp_path), no_pipe, EditOptions())(replace(big(), id="other"), 1)
     assert missing.failure == f"{tmp_path} has no picture other.png"
     sample = big()
-    assert editor("theirs:edit", no_pipe, {})(sample, 1).image == sample.source.transpose(0)
-    assert editor("nothing", no_pipe, {})(sample, 1).image == sample.source
+    assert editor("theirs:edit", no_pipe, EditOptions())(sample, 1).image == sample.source.transpose(0)
+    assert editor("nothing", no_pipe, EditOptions())(sample, 1).image == sample.source
     with pytest.raises(AdaptEditError, match="cannot import the editor 'theirs:edits'"):
-        editor("theirs:edits", no_pipe, {})
+        editor("theirs:edits", no_pipe, EditOptions())
     with pytest.raises(AdaptEditError, match="unknown editor 'best'; choose nothing, predicted"):
-        editor("best", no_pipe, {})
+        editor("best", no_pipe, EditOptions())
 
 
 def test_seeds_are_the_samples_own() -> None:

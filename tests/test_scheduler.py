@@ -18,8 +18,11 @@ from PIL import Image
 from adaptedit import AdaptEditPipeline, Region, RegionNotFound
 from adaptedit.backbones.base import Edited
 from adaptedit.editing.compose import exact_alpha
+from adaptedit.editing.job import EditJob
+from adaptedit.editing.options import EditOptions
 from adaptedit.editing.pipeline import EditOutput, feather_of
 from adaptedit.editing.scheduler import EditTask, run
+from adaptedit.pictures.picture import Picture
 from conftest import FakeAdapter, FakeBackbone
 from serving import LONG, GatedBackbone, gated, leaving, noise, png, serving, until
 
@@ -41,6 +44,10 @@ def tiny() -> AdaptEditPipeline:
     return AdaptEditPipeline.from_pretrained("tiny")
 
 
+def job(picture: Image.Image, prompt: str, **options: Any) -> EditJob:
+    return EditJob(Picture.open(picture), prompt, EditOptions(**options))
+
+
 @pytest.mark.parametrize("preserve", ["exact", "latent", "soft"])
 def test_what_is_beside_a_picture_moves_it_by_a_level_at_most(tiny: AdaptEditPipeline, preserve: Any) -> None:
     """Pictures of several sizes, sentences of several lengths, one or two crops and candidates."""
@@ -58,7 +65,7 @@ def test_what_is_beside_a_picture_moves_it_by_a_level_at_most(tiny: AdaptEditPip
             picture = noise(size, seed).resize((16, 16)).resize(size)
             count = 1 + seed % 2
             yield tiny.edit_task(
-                picture, prompt, region, seed=seed, preserve=preserve, num_images_per_prompt=count
+                job(picture, prompt, region=region, seed=seed, preserve=preserve, candidates=count)
             )
 
     calls: list[int] = []
@@ -83,7 +90,7 @@ def test_a_region_is_found_the_same_among_others(tiny: AdaptEditPipeline) -> Non
             for size in ((384, 288), (150, 200))
             for prompt in ("remove the apple", "turn the cup of coffee on the right of the desk blue, please")
         ]
-    finds = [tiny.find_task(*look, threshold=0.01) for look in looks]
+    finds = [tiny.find_task(job(*look, threshold=0.01)) for look in looks]
     together = run(finds, tiny.scheduler(8))
     for look, found in zip(looks, together, strict=True):
         assert np.abs(tiny.predict_region(*look, threshold=0.01).mask - found.mask).max() < 1e-3
@@ -110,7 +117,7 @@ def started(pipe: AdaptEditPipeline, prompts: Sequence[str]) -> tuple[Any, list[
     together = pipe.scheduler(8)
     futures = [Future[EditOutput]() for _ in prompts]
     for prompt, future in zip(prompts, futures, strict=True):
-        together.add(pipe.edit_task(noise(), prompt, seed=3), future)
+        together.add(pipe.edit_task(job(noise(), prompt, seed=3)), future)
     return together, futures
 
 
@@ -132,7 +139,7 @@ def test_what_cannot_be_found_is_told_to_its_own_edit(pipe: AdaptEditPipeline) -
     futures = [Future[EditOutput]() for _ in range(3)]
     for threshold, future in zip((0.5, 0.999, 0.5), futures, strict=True):
         pipe.adapter.certainty = 0.99  # type: ignore[assignment]
-        together.add(pipe.edit_task(noise(), "x", seed=1, threshold=threshold), future)
+        together.add(pipe.edit_task(job(noise(), "x", seed=1, threshold=threshold)), future)
     while len(together):
         together.run_batch()
     assert isinstance(futures[1].exception(), RegionNotFound)
@@ -158,9 +165,7 @@ def test_what_a_step_raises_ends_its_own_edit(pipe: AdaptEditPipeline) -> None:
 
     futures = [Future[EditOutput]() for _ in range(2)]
     for future, on_step in zip(futures, (stop, lambda *step: told.append(step)), strict=True):
-        edit = pipe.edit_task(
-            noise(), "x", seed=1, num_inference_steps=3, num_images_per_prompt=2, on_step=on_step
-        )
+        edit = pipe.edit_task(job(noise(), "x", seed=1, steps=3, candidates=2), on_step=on_step)
         together.add(edit, future)
     while len(together):
         together.run_batch()
@@ -183,14 +188,15 @@ def test_drawn_seeds_do_not_depend_on_the_batch(pipe: AdaptEditPipeline) -> None
 
 def test_edits_with_other_settings_are_not_mixed() -> None:
     pipe = AdaptEditPipeline(Choosy(), FakeAdapter())  # type: ignore[arg-type]
-    edits = [pipe.edit_task(noise(), f"{steps}", num_inference_steps=steps, seed=0) for steps in (1, 2, 1, 2)]
+    edits = [pipe.edit_task(job(noise(), f"{steps}", steps=steps, seed=0)) for steps in (1, 2, 1, 2)]
     run(edits, pipe.scheduler(8))
     assert pipe.backbone.calls == [["1", "1"], ["2", "2"]]  # type: ignore[attr-defined]
 
 
 def test_more_than_fits_is_taken_as_room_comes(pipe: AdaptEditPipeline) -> None:
     calls: list[int] = []
-    outputs = run((pipe.edit_task(noise(), "x", seed=n) for n in range(7)), pipe.scheduler(3, calls.append))
+    tasks = (pipe.edit_task(job(noise(), "x", seed=n)) for n in range(7))
+    outputs = run(tasks, pipe.scheduler(3, calls.append))
     assert [output.seeds for output in outputs] == [[n] for n in range(7)]
     assert max(calls) == 3
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 import openai
@@ -11,8 +10,7 @@ import pytest
 from PIL import Image
 from pytest import Subtests
 
-from adaptedit.editing.pipeline import AdaptEditPipeline, EditOutput
-from adaptedit.editing.scheduler import EditTask
+from adaptedit.editing.pipeline import AdaptEditPipeline
 from adaptedit.region import Region
 from conftest import FakeAdapter, FakeBackbone
 from serving import SIZE, Served, alpha_mask, decoded, noise, png, serving
@@ -171,27 +169,6 @@ def test_the_region_can_be_changed_on_the_way(served: Served) -> None:
         "without a box": [False, True, False, False],
         "grown": [True, True, False, True],
     }
-
-
-class Recording(AdaptEditPipeline):
-    def find_task(self, *arguments: Any, **options: Any) -> EditTask[Region]:
-        self.found_with = options
-        return super().find_task(*arguments, **options)
-
-    def edit_task(self, *arguments: Any, **options: Any) -> EditTask[EditOutput]:
-        self.edited_with = options
-        return super().edit_task(*arguments, **options)
-
-
-def test_every_option_reaches_the_editor() -> None:
-    pipe = Recording(FakeBackbone(), FakeAdapter())  # type: ignore[arg-type]
-    options = {"seed": 5, "steps": 3, "preserve": "latent", "feather": 2.5, "context": 1.5, "n": 2}
-    with serving(pipe) as served:
-        assert served.post(image=png(noise()), prompt="x", threshold=0.25, **options).status_code == 200
-    assert pipe.found_with == {"threshold": 0.25}
-    expected = {"num_inference_steps": 3, "num_images_per_prompt": 2, **options}
-    del expected["steps"], expected["n"]
-    assert {name: pipe.edited_with.get(name) for name in expected} == expected
 
 
 def test_output_formats(served: Served, pipe: AdaptEditPipeline) -> None:

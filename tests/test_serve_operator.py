@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from adaptedit.editing.job import EditJob
 from adaptedit.editing.pipeline import AdaptEditPipeline
 from adaptedit.errors import AdaptEditError
 from adaptedit.interfaces.cli import serve as serve_cli
@@ -43,10 +44,10 @@ def test_what_nobody_foresaw_is_500_told_apart_and_survived(
 ) -> None:
     finding = pipe.find_task
 
-    def broken(image: object, prompt: str, **options: object) -> object:
-        if "bad" in prompt:
-            raise RuntimeError(f"no luck with {prompt}")
-        return finding(image, prompt, **options)  # type: ignore[arg-type]
+    def broken(job: EditJob) -> object:
+        if "bad" in job.instruction:
+            raise RuntimeError(f"no luck with {job.instruction}")
+        return finding(job)
 
     monkeypatch.setattr(pipe, "find_task", broken)
     with serving(pipe) as served:

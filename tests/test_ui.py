@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 from torch import Tensor
 
+from adaptedit.editing.options import EditOptions
 from adaptedit.editing.pipeline import AdaptEditPipeline
 from adaptedit.errors import AdaptEditError
 from adaptedit.interfaces.ui import actions, downloads, show
@@ -28,12 +29,16 @@ from conftest import FakeAdapter, FakeBackbone
 from test_ui_canvas import layer
 
 SIZE = (96, 64)
-SEEDED = Settings(seed=5)
+SEEDED = Settings(EditOptions(seed=5))
+
+
+def with_options(**options: Any) -> Settings:
+    return Settings(EditOptions(seed=5, **options))
 
 
 @pytest.fixture
 def models(pipe: AdaptEditPipeline) -> Models:
-    return Models(load=lambda backbone, adapter: pipe)
+    return Models(load=lambda options: pipe)
 
 
 @pytest.fixture
@@ -64,7 +69,7 @@ def edit(
 def test_editing_is_the_same_as_with_the_pipeline(
     session: Session, models: Models, pipe: AdaptEditPipeline, photo: Path
 ) -> None:
-    settings = replace(SEEDED, grow=3, feather=1.0, context=1.5, steps=2, preserve="soft")
+    settings = with_options(grow=3, feather=1.0, context=1.5, steps=2, preserve="soft")
     view = edit(session, models, "remove it", settings)
     region = pipe.predict_region(photo, "remove it").dilate(3)
     out = pipe(
@@ -82,19 +87,19 @@ def test_what_was_found_is_edited_without_looking_again(
 ) -> None:
     found = last(actions.find(session, models, "x", SEEDED))
     assert found.session and found.session.canvas.layer() and found.note and "Found" in found.note.text
-    monkeypatch.setattr(pipe, "find_task", lambda *_, **__: pytest.fail("looked again"))
+    monkeypatch.setattr(pipe, "_predicted", lambda job: pytest.fail("looked again"))
     view = edit(found.session, models)
     assert view.session and view.session.edit and view.session.edit.region is found.session.canvas.region
 
 
-@pytest.mark.parametrize("words, settings", [("y", SEEDED), ("x", replace(SEEDED, threshold=0.4))])
+@pytest.mark.parametrize("words, settings", [("y", SEEDED), ("x", with_options(threshold=0.4))])
 def test_what_was_found_for_other_words_or_another_threshold_is_found_anew(
     session: Session, models: Models, words: str, settings: Settings
 ) -> None:
     found = last(actions.find(session, models, "x", SEEDED)).session
     assert found
     view = edit(found, models, words, settings)
-    assert view.canvas and view.session and view.session.canvas.found_for == (words, settings.threshold)
+    assert view.canvas and view.session and view.session.canvas.found_for == (words, settings.edit.threshold)
 
 
 def test_what_is_painted_is_obeyed_whatever_the_words(session: Session, models: Models) -> None:
@@ -150,7 +155,7 @@ def test_a_global_edit_offers_the_whole_picture_and_never_takes_it(session: Sess
 
 
 def test_candidates_are_kept_with_their_seeds_and_one_is_chosen(session: Session, models: Models) -> None:
-    now = edit(session, models, settings=replace(SEEDED, candidates=3)).session
+    now = edit(session, models, settings=with_options(candidates=3)).session
     assert now and now.edit and now.edit.seeds == (5, 6, 7) and actions.seed(now) == "5"
     now = actions.choose(now, 2).session
     assert now and now.edit and now.edit.after is now.edit.results[2] and actions.seed(now) == "7"
@@ -187,7 +192,7 @@ def test_cancel_stops_between_two_steps_and_leaves_all_as_it_was(
 
     pipe.backbone.edit = slowly  # type: ignore[method-assign]
     seen: list[Any] = []
-    for view in actions.edit(session, models, None, "x", replace(SEEDED, steps=5)):
+    for view in actions.edit(session, models, None, "x", with_options(steps=5)):
         seen.append(view)
         if view.busy and reached.wait(0.3):
             actions.cancel(view.session)

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from adaptedit.editing.options import EditOptions
 from adaptedit.errors import AdaptEditError
 from adaptedit.interfaces.ui import previews, show
 from adaptedit.interfaces.ui.canvas import PNG_URL, Canvas, shown_size
@@ -87,14 +88,15 @@ def test_what_is_no_layer_of_this_canvas_is_refused_in_one_line(bad: Any) -> Non
 
 def fields(**changed: Any) -> dict[str, Any]:
     return dict(
-        seed="", steps="", candidates=1, preserve="exact", threshold=0.5, grow=0, feather="", context=2,
+        seed="", steps="", guidance="", negative_prompt="", adapter_scale="", candidates=1,
+        preserve="exact", threshold=0.5, grow=0, feather="", context=2,
         backbone="", adapter="",
     ) | changed  # fmt: skip
 
 
 def test_empty_fields_are_the_defaults_and_numbers_are_read() -> None:
-    assert Settings.read(**fields()) == Settings()
-    read = Settings.read(**fields(seed=" 7 ", steps="3", feather="1.5"))
+    assert vars(Settings.read(**fields()).edit) == vars(EditOptions())
+    read = Settings.read(**fields(seed=" 7 ", steps="3", feather="1.5")).edit
     assert (read.seed, read.steps, read.feather) == (7, 3, 1.5)
 
 

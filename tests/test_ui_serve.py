@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from adaptedit.editing.options import EditOptions, LoadOptions
 from adaptedit.editing.pipeline import AdaptEditPipeline
 from adaptedit.errors import AdaptEditError
 from adaptedit.interfaces.ui import actions
@@ -24,7 +25,7 @@ from adaptedit.interfaces.ui.session import Session
 from adaptedit.interfaces.ui.settings import Settings
 from adaptedit.interfaces.ui.work import Cancelled, Done, Progress, watch
 
-SEEDED = Settings(seed=5)
+SEEDED = Settings(EditOptions(seed=5))
 
 
 @pytest.fixture
@@ -35,7 +36,7 @@ def session(tmp_path: Path) -> Session:
 
 @pytest.fixture
 def models(pipe: AdaptEditPipeline) -> Models:
-    return Models(load=lambda backbone, adapter: pipe)
+    return Models(load=lambda options: pipe)
 
 
 def edit(session: Session, models: Models, settings: Settings = SEEDED) -> View:
@@ -114,13 +115,13 @@ def test_a_model_is_loaded_when_it_is_first_asked_for_and_an_error_keeps_the_pag
 ) -> None:
     loads: list[tuple[str, str | None]] = []
 
-    def load(backbone: str, adapter: str | None) -> AdaptEditPipeline:
-        loads.append((backbone, adapter))
-        if backbone == "nowhere":
+    def load(options: LoadOptions) -> AdaptEditPipeline:
+        loads.append((options.backbone, options.adapter))
+        if options.backbone == "nowhere":
             raise AdaptEditError("nowhere: no such editor")
         return pipe
 
-    models = Models(("tiny", None), load=load)
+    models = Models(load=load)
     edit(session, models), edit(session, models)
     bad = edit(session, models, settings=replace(SEEDED, backbone=" nowhere "))
     assert bad.note and bad.note == actions.Note("nowhere: no such editor", "wrong")
@@ -130,7 +131,7 @@ def test_a_model_is_loaded_when_it_is_first_asked_for_and_an_error_keeps_the_pag
 
 
 def test_visitors_of_a_public_page_cannot_name_models(session: Session) -> None:
-    models = Models(("tiny", "mine"), fixed=True, load=lambda *_: pytest.fail("loaded"))
+    models = Models(LoadOptions(adapter="mine"), fixed=True, load=lambda *_: pytest.fail("loaded"))
     for other in (replace(SEEDED, backbone="some/model"), replace(SEEDED, adapter="other")):
         view = edit(session, models, settings=other)
         assert view.note and view.note.text.startswith("this page has tiny only")

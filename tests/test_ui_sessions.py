@@ -182,7 +182,7 @@ def test_uploads_that_would_wait_too_long_are_refused(models: Models, tmp_path: 
 
 @pytest.fixture
 def models(pipe: AdaptEditPipeline) -> Models:
-    return Models(load=lambda backbone, adapter: pipe)
+    return Models(load=lambda options: pipe)
 
 
 def test_the_page_answers_to_its_own_names_only_and_to_short_requests(models: Models) -> None:

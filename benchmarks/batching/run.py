@@ -15,12 +15,14 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image
 
 from adaptedit import AdaptEditPipeline, Region
 from adaptedit.data.sprites.synthetic import SyntheticPairs
+from adaptedit.editing.job import EditJob
+from adaptedit.editing.options import EditOptions
 from adaptedit.editing.pipeline import EditOutput
 from adaptedit.editing.scheduler import run
+from adaptedit.pictures.picture import Picture
 
 EDITS, ROUNDS = 24, 5
 SIZES = ((128, 128), (192, 144), (300, 400))
@@ -28,14 +30,14 @@ BATCHES = (1, 2, 4, 8)
 KINDS = ("add", "remove", "replace", "recolour")
 
 
-def jobs() -> list[tuple[Image.Image, str, Region]]:
-    samples = [s for s in islice(SyntheticPairs("phrasings", pool=16).stream(0), 80) if s.kind in KINDS]
+def jobs() -> list[EditJob]:
+    samples = [s for s in islice(SyntheticPairs("phrasings", pool=16).stream(0), 80) if s.category in KINDS]
     found = []
     for number, sample in enumerate(samples[:EDITS]):
         size = SIZES[number % len(SIZES)]
-        mask = Image.fromarray(sample.mask).resize(size)
-        region = Region.from_array(np.asarray(mask, np.float32) / 255)
-        found.append((Image.fromarray(sample.source).resize(size), sample.instruction, region))
+        region = Region.from_white_is_edit(sample.region.to_image().resize(size))
+        options = EditOptions(region=region, seed=0)
+        found.append(EditJob(Picture.open(sample.source.resize(size)), sample.instruction, options))
     return found
 
 
@@ -55,7 +57,7 @@ def main() -> None:
     pipe, asked = AdaptEditPipeline.from_pretrained("tiny"), jobs()
 
     def edited(max_batch: int) -> list[EditOutput]:
-        return run([pipe.edit_task(*job, seed=0) for job in asked], pipe.scheduler(max_batch))
+        return run([pipe.edit_task(job) for job in asked], pipe.scheduler(max_batch))
 
     alone, load = edited(1), os.getloadavg()[0]
     seconds: dict[int, list[float]] = {size: [] for size in BATCHES}

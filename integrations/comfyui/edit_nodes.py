@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from torch import Tensor, stack
@@ -93,12 +94,11 @@ class PredictRegion:
         self, editor: AdaptEditPipeline, image: Tensor, instruction: str, threshold: float, grow: float
     ) -> tuple[Tensor]:
         from adaptedit.editing.job import EditJob
+        from adaptedit.editing.options import EditOptions
 
-        jobs = [
-            EditJob(image=picture, instruction=instruction, threshold=threshold, grow=grow)
-            for picture in tensors.pictures(image)
-        ]
-        return (tensors.masks([job.find(editor) for job in jobs]),)
+        options = EditOptions(threshold=threshold, grow=grow)
+        jobs = [EditJob(picture, instruction, options) for picture in tensors.pictures(image)]
+        return (tensors.masks([editor.find(job) for job in jobs]),)
 
 
 class AdaptEdit:
@@ -124,7 +124,7 @@ class AdaptEdit:
                 "seed": (
                     "INT",
                     {
-                        "default": 0, "min": 0, "max": 0xFFFFFFFFFFFFFFFF, "control_after_generate": True,
+                        "default": 0, "min": 0, "max": 0x7FFFFFFFFFFFFFFF, "control_after_generate": True,
                         "tooltip": "Of the noise, the same for every picture of a batch.",
                     },
                 ),
@@ -157,6 +157,27 @@ class AdaptEdit:
             },
             "optional": {
                 "mask": ("MASK", {"tooltip": "1 = edit; of the picture's size. Not connected: found."}),
+                "references": (
+                    "IMAGE", {"tooltip": "More pictures that the instruction speaks of, for some editors."}
+                ),
+                "guidance": (
+                    "FLOAT",
+                    {
+                        "default": -1.0, "min": -1.0, "max": 100.0, "step": 0.1,
+                        "tooltip": "Strength of the guidance; -1: the editor's own.",
+                    },
+                ),
+                "negative_prompt": (
+                    "STRING", {"default": "", "tooltip": "What the result should not show; for some editors."}
+                ),
+                "adapter_scale": (
+                    "FLOAT",
+                    {
+                        "default": 1.0, "min": -100.0, "max": 100.0, "step": 0.05,
+                        "tooltip": "Strength of the adapter: 1 as trained, 0 none.",
+                    },
+                ),
+                "everywhere": ("BOOLEAN", {"default": False, "tooltip": "Edit the whole picture."}),
             },
         }  # fmt: skip
 
@@ -172,29 +193,38 @@ class AdaptEdit:
         feather: float,
         context: float,
         mask: Tensor | None = None,
+        references: Tensor | None = None,
+        guidance: float = -1.0,
+        negative_prompt: str = "",
+        adapter_scale: float = 1.0,
+        everywhere: bool = False,
     ) -> tuple[Tensor, Tensor]:
         from adaptedit.editing.job import EditJob
+        from adaptedit.editing.options import EditOptions
         from adaptedit.pictures.image16 import as_8bit
 
         pictures = tensors.pictures(image)
         given = [None] * len(pictures) if mask is None else tensors.regions(mask, len(pictures))
+        options = EditOptions(
+            grow=grow,
+            preserve=preserve,
+            steps=steps or None,
+            guidance=None if guidance < 0 else guidance,
+            negative_prompt=negative_prompt.strip() or None,
+            references=[] if references is None else tensors.pictures(references),
+            adapter_scale=adapter_scale,
+            everywhere=everywhere,
+            seed=seed,
+            feather=None if feather < 0 else feather,
+            context=context,
+        )
         jobs = [
-            EditJob(
-                image=picture,
-                instruction=instruction,
-                region=region,
-                grow=grow,
-                preserve=preserve,
-                steps=steps or None,
-                seed=seed,
-                feather=None if feather < 0 else feather,
-                context=context,
-            )
+            EditJob(picture, instruction, replace(options, region=region))
             for picture, region in zip(pictures, given, strict=True)
         ]
         edited, regions = [], []
         for index, (job, one) in enumerate(zip(jobs, image, strict=True)):
-            out = job.run(editor, on_step=host.progress(index, len(jobs)))
+            out = editor.edit(job, on_step=host.progress(index, len(jobs)))
             after = as_8bit(out.images[0]).convert("RGB")
             edited.append(tensors.moved(one, job.image.rgb, after))
             regions.append(out.regions[0])

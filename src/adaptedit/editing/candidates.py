@@ -26,6 +26,7 @@ def candidates(
     context: float,
     exact: bool,
     settings: Mapping[str, Any],
+    adapter_scale: float | None,
     on_step: OnStep | None,
 ) -> EditTask[list[Image.Image]]:
     """One result (RGB, of the source's size) per generator.
@@ -34,7 +35,8 @@ def candidates(
     crop is cut from the picture that has the earlier ones in it.
 
     alpha: pixels that may change. With `exact` only they do; otherwise the crops are put back whole.
-    working_size: the backbone's. settings: of its `edit`. on_step: counts the steps of all crops.
+    working_size: the backbone's. settings: of its `edit`. adapter_scale: see `CropRequest`.
+    on_step: counts the steps of all crops.
     """
     results = [source] * len(generators)
     working = working_size(source.size)
@@ -47,7 +49,9 @@ def candidates(
             local = local & Region.from_array(weight.mask > 0)
         local = local.resize(size)
         answers: list[Edited] = yield [
-            CropRequest(resize(result.crop(box), size), prompt, local, generator, settings, counted)
+            CropRequest(
+                resize(result.crop(box), size), prompt, local, generator, settings, adapter_scale, counted
+            )
             for result, generator in zip(results, generators, strict=True)
         ]
         results = [

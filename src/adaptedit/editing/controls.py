@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from adaptedit.editing.limits import MOST_PIXELS, MOST_PLACES
+from adaptedit.editing.limits import MOST_PIXELS, MOST_PLACES, check_number
 from adaptedit.errors import AdaptEditError
 from adaptedit.morphology import Bools, connected_components
 from adaptedit.region import Box, Region, Size
@@ -76,12 +76,6 @@ def places(given: Sequence[Box | Point], size: Size) -> tuple[list[Point], list[
                 f"picture of {size[0]}x{size[1]} pixels"
             )
     return points, boxes
-
-
-def check_number(name: str, value: float, low: float, high: float, unit: str = "") -> None:
-    """Raises AdaptEditError unless low <= value <= high; `unit` follows the value in the message."""
-    if not low <= value <= high:  # also true for NaN
-        raise AdaptEditError(f"{name} is {value}{unit}; give {low} to {high}")
 
 
 def _filled(region: Region, boxes: Sequence[Box], value: float) -> Region:

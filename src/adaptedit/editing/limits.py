@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
+from adaptedit.errors import AdaptEditError
+
 MOST_PLACES = 64  # points and boxes; for more, draw the region
 MOST_PIXELS = 65_535  # to grow by or to feather; the longest side that a JPEG can have
 MOST_CONTEXT = 1000  # a thousandth of the crop is too little for any editor to see
 MOST_STEPS = 1000  # as many as there are levels of noise in training
+MOST_GUIDANCE = 100  # published editors use 1 to 10
+MOST_SCALE = 100  # of the adapter's signal; beyond it nothing but noise is left
+LARGEST_SEED = 2**63 - 1  # torch takes no larger one
+
+
+def check_number(name: str, value: float, low: float, high: float, unit: str = "") -> None:
+    """Raises AdaptEditError unless low <= value <= high; `unit` follows the value in the message."""
+    if not low <= value <= high:  # also true for NaN
+        raise AdaptEditError(f"{name} is {value}{unit}; give {low} to {high}")

@@ -31,7 +31,7 @@ def editor(
     torch_dtype: torch.dtype | None,
     token: str | None,
     revision: str | None,
-) -> tuple[Backbone, AdaptEditAdapter]:
+) -> tuple[Backbone, AdaptEditAdapter | None]:
     """See `AdaptEditPipeline.from_pretrained`. Small files that may be refused are fetched first."""
     folder = tiny.WEIGHTS if name == "tiny" else Path(name)
     if (folder / "adapter").is_dir() and not (folder / "model_index.json").exists():
@@ -42,22 +42,17 @@ def editor(
             f"no editor is named {str(name)!r}; use 'tiny', a folder with an editor and its adapter, or a "
             "diffusers pipeline as a folder or a hub id such as Qwen/Qwen-Image-Edit-2511"
         )
-    if adapter is None:
-        raise AdaptEditError(
-            f"{name} needs an adapter: give adapter=, a folder or a hub id; to train one, start from "
-            "AdaptEditAdapter.for_backbone(pipeline, 'base', backbone_name=...)"
-        )
     dtype = torch.bfloat16 if torch_dtype is None else torch_dtype
     check_dtype(dtype)
     with _explained(str(name)):
         index = diffusers.DiffusionPipeline.load_config(name, token=token, revision=revision)
     _check_pipeline(str(name), index)
-    loaded = _adapter(adapter, token).to(dtype)
-    made_for, found = loaded.config.backbone, index.get("transformer", [None, None])[1]
-    if made_for != found:
+    loaded = None if adapter is None else _adapter(adapter, token).to(dtype)
+    found = index.get("transformer", [None, None])[1]
+    if loaded is not None and loaded.config.backbone != found:
         raise AdaptEditError(
-            f"the adapter was made for {made_for} {loaded.config.backbone_name!r}, {name} has a {found}; "
-            "use an adapter made for it"
+            f"the adapter was made for {loaded.config.backbone} {loaded.config.backbone_name!r}, "
+            f"{name} has a {found}; use an adapter made for it"
         )
     with _explained(str(name)):
         pipe = diffusers.DiffusionPipeline.from_pretrained(

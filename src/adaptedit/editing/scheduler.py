@@ -9,8 +9,9 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias, TypeVar
 
@@ -41,6 +42,7 @@ class CropRequest:
     """A picture to be edited in `region`, both of its working size. The answer: an `Edited`.
 
     generator: draws the noise. settings: further arguments of `Backbone.edit`, the same in one call.
+    adapter_scale: strength of the adapter's signal; None: as it is set. Also the same in one call.
     on_step: called after each step; an exception from it ends this edit, and no other.
     """
 
@@ -49,6 +51,7 @@ class CropRequest:
     region: Region
     generator: torch.Generator
     settings: Mapping[str, Any]
+    adapter_scale: float | None = None
     on_step: OnStep | None = None
 
 
@@ -69,7 +72,7 @@ class Scheduler:
     def __init__(
         self,
         backbone: Backbone,
-        adapter: AdaptEditAdapter,
+        adapter: AdaptEditAdapter | None,
         max_batch: int,
         on_batch: Callable[[int], object] = lambda size: None,
         background: Executor | None = None,
@@ -179,11 +182,13 @@ class Scheduler:
     def _computed(self, asks: Sequence[Any], on_step: OnStep) -> Sequence[Any]:
         """All `RegionRequest`s or all `CropRequest`s, with the same settings."""
         self.on_batch(len(asks))
-        if any(p.device != self.backbone.device for p in self.adapter.parameters()):  # quicker than to move
-            self.adapter.to(self.backbone.device)
+        adapter = self.adapter
+        if adapter is not None and any(p.device != self.backbone.device for p in adapter.parameters()):
+            adapter.to(self.backbone.device)
         return self._seen(asks) if isinstance(asks[0], RegionRequest) else self._edited(asks, on_step)
 
     def _seen(self, looks: Sequence[RegionRequest]) -> Sequence[torch.Tensor]:
+        assert self.adapter is not None  # `AdaptEditPipeline.find_task` asks for a region without one
         images = [look.image for look in looks]
         states = self.backbone.features(images, [look.prompt for look in looks])
         guide = torch.cat([to_tensor(image) for image in images])
@@ -194,7 +199,7 @@ class Scheduler:
         states = [generator.get_state() for generator in generators]
         regions = [crop.region for crop in crops]
         try:
-            with self.adapter.region(regions):
+            with self._adapted(regions, crops[0].adapter_scale):
                 return self.backbone.edit(
                     [crop.image for crop in crops],
                     [crop.prompt for crop in crops],
@@ -207,6 +212,20 @@ class Scheduler:
             for generator, state in zip(generators, states, strict=True):
                 generator.set_state(state)  # the next attempt has the same noise
             raise
+
+    @contextmanager
+    def _adapted(self, regions: Sequence[Region], scale: float | None) -> Iterator[None]:
+        """The adapter, if there is one, acts in these regions, with this strength."""
+        if self.adapter is None:
+            yield
+            return
+        before = self.adapter.scale
+        self.adapter.scale = before if scale is None else scale
+        try:
+            with self.adapter.region(regions):
+                yield
+        finally:
+            self.adapter.scale = before
 
     def _forget_ended(self) -> None:
         ended = [one for one in self._edits if one.future.done() and not one.away]
@@ -277,4 +296,4 @@ class _RunningTask:
 def _alike(one: RegionRequest | CropRequest, other: RegionRequest | CropRequest) -> bool:
     if isinstance(one, RegionRequest) or isinstance(other, RegionRequest):
         return type(one) is type(other)
-    return one.settings == other.settings
+    return one.settings == other.settings and one.adapter_scale == other.adapter_scale

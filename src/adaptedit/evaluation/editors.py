@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 from PIL import Image
 
-from adaptedit.editing.pipeline import AdaptEditPipeline, Preserve
-from adaptedit.errors import AdaptEditError, GlobalEdit, NoLocalRegion
 from adaptedit.data.sample import EditSample
+from adaptedit.editing.job import EditJob
+from adaptedit.editing.options import EditOptions, Preserve
+from adaptedit.editing.pipeline import AdaptEditPipeline
+from adaptedit.errors import AdaptEditError, GlobalEdit, NoLocalRegion
 from adaptedit.pictures.image16 import as_8bit
+from adaptedit.pictures.picture import Picture
 from adaptedit.pictures.read import read_image
 from adaptedit.region import Region
 
@@ -45,26 +49,18 @@ def do_nothing(sample: EditSample, seed: int) -> Edit:
     return Edit(sample.source)
 
 
-def frozen(pipe: AdaptEditPipeline, options: dict[str, Any]) -> Editor:
+def frozen(pipe: AdaptEditPipeline, options: EditOptions) -> Editor:
     """The backbone without its adapter."""
 
     def edit(sample: EditSample, seed: int) -> Edit:
-        with pipe.adapter.disabled():
-            output = pipe(
-                sample.source,
-                sample.instruction,
-                Region.full(sample.source.size),
-                seed=seed,
-                preserve="soft",
-                **options,
-            )
-        return Edit(as_8bit(output.images[0]))
+        with nullcontext() if pipe.adapter is None else pipe.adapter.disabled():
+            return _edited(pipe, sample, replace(options, everywhere=True, seed=seed, preserve="soft"))
 
     return edit
 
 
 def predicted(
-    pipe: AdaptEditPipeline, options: dict[str, Any], preserve: Preserve, instruction: str = ""
+    pipe: AdaptEditPipeline, options: EditOptions, preserve: Preserve, instruction: str = ""
 ) -> Editor:
     """AdaptEdit as users run it. Where it says that the edit is global, it gets the whole picture.
 
@@ -74,20 +70,21 @@ def predicted(
     def edit(sample: EditSample, seed: int) -> Edit:
         sample = replace(sample, instruction=instruction or sample.instruction)
         try:
-            region = pipe.predict_region(sample.source, sample.instruction)
+            region = pipe.find(_job(sample, options))
         except GlobalEdit:
             region = Region.full(sample.source.size)
         except NoLocalRegion as error:
             nowhere = Region.from_array(np.zeros(sample.source.size[::-1]))
             return Edit(sample.source, nowhere, failure=str(error))
-        return replace(_within(pipe, options, preserve, sample, seed, region), region=region)
+        options_here = replace(options, region=region, seed=seed, preserve=preserve)
+        return replace(_recorded(pipe, sample, options_here), region=region)
 
     return edit
 
 
 def given(
     pipe: AdaptEditPipeline,
-    options: dict[str, Any],
+    options: EditOptions,
     preserve: Preserve,
     where: Callable[[EditSample], Region | None] = lambda sample: sample.region,
 ) -> Editor:
@@ -97,12 +94,12 @@ def given(
         region = where(sample)
         if region is None:
             return Edit(sample.source, failure="the benchmark gives no region for this sample")
-        return _within(pipe, options, preserve, sample, seed, region)
+        return _recorded(pipe, sample, replace(options, region=region, seed=seed, preserve=preserve))
 
     return edit
 
 
-def placed(pipe: AdaptEditPipeline, options: dict[str, Any], where: Callable[[EditSample], Region]) -> Editor:
+def placed(pipe: AdaptEditPipeline, options: EditOptions, where: Callable[[EditSample], Region]) -> Editor:
     """A control of the region scores: a region that does not look at the picture, reported as found."""
 
     def edit(sample: EditSample, seed: int) -> Edit:
@@ -123,7 +120,7 @@ def whole_frame(sample: EditSample) -> Region:
     return Region.full(sample.source.size)
 
 
-EDITORS: dict[str, Callable[[AdaptEditPipeline, dict[str, Any]], Editor]] = {
+EDITORS: dict[str, Callable[[AdaptEditPipeline, EditOptions], Editor]] = {
     "predicted": partial(predicted, preserve="exact"),
     "predicted-latent": partial(predicted, preserve="latent"),
     "predicted-soft": partial(predicted, preserve="soft"),
@@ -138,10 +135,10 @@ EDITORS: dict[str, Callable[[AdaptEditPipeline, dict[str, Any]], Editor]] = {
 NOTHING = "nothing"
 
 
-def editor(name: str, pipe: Pipeline, options: dict[str, Any]) -> Editor:
+def editor(name: str, pipe: Pipeline, options: EditOptions) -> Editor:
     """One of `EDITORS`, "nothing", a folder of finished pictures, or "module:function".
 
-    pipe: called when an editor needs it. options: passed on to every call of it.
+    pipe: called when an editor needs it. options: of every edit.
     A folder holds ID.png (or .jpg, .webp) for each sample id. A function takes (picture, instruction, seed)
     and returns a picture. AdaptEditError if there is no such editor.
     """
@@ -182,18 +179,22 @@ def own(name: str) -> Editor:
     return lambda sample, seed: Edit(function(sample.source, sample.instruction, seed).convert("RGB"))
 
 
-def _within(
-    pipe: AdaptEditPipeline,
-    options: dict[str, Any],
-    preserve: Preserve,
-    sample: EditSample,
-    seed: int,
-    region: Region,
-) -> Edit:
+def _job(sample: EditSample, options: EditOptions) -> EditJob:
+    return EditJob(Picture.open(sample.source), sample.instruction, options)
+
+
+def _edited(pipe: AdaptEditPipeline, sample: EditSample, options: EditOptions) -> Edit:
+    return Edit(as_8bit(pipe.edit(_job(sample, options)).images[0]))
+
+
+def _recorded(pipe: AdaptEditPipeline, sample: EditSample, options: EditOptions) -> Edit:
+    """With the adapter's gates."""
+    if pipe.adapter is None:
+        return _edited(pipe, sample, options)
     with pipe.adapter.record_gates() as gates:
-        output = pipe(sample.source, sample.instruction, region, seed=seed, preserve=preserve, **options)
-    gate = None
-    if len(gates):
-        mean = np.mean([call.float().mean(dim=(0, 1)).cpu().numpy() for call in gates], axis=0)
-        gate = Image.fromarray((mean * 255).round().astype(np.uint8).reshape(gates.grids[0]))
-    return Edit(as_8bit(output.images[0]), gate=gate)
+        edit = _edited(pipe, sample, options)
+    if not len(gates):
+        return edit
+    mean = np.mean([call.float().mean(dim=(0, 1)).cpu().numpy() for call in gates], axis=0)
+    gate = Image.fromarray((mean * 255).round().astype(np.uint8).reshape(gates.grids[0]))
+    return replace(edit, gate=gate)

@@ -24,7 +24,8 @@ from adaptedit.pictures.picture import Picture
 from adaptedit.region import Region
 
 if TYPE_CHECKING:
-    from adaptedit.editing.pipeline import Editable, Preserve
+    from adaptedit.editing.options import Preserve
+    from adaptedit.editing.pipeline import Editable
 
 
 @dataclass
@@ -36,7 +37,7 @@ class LocalEditOutput(BaseOutput):
 
 
 class LocalEditing:
-    """To be put before a pipeline class of `EDITORS`. Without an adapter, an edit raises AdaptEditError."""
+    """To be put before a pipeline class of `EDITORS`. Without an adapter, each edit needs a `mask_image`."""
 
     components: dict[str, Any]
     _adaptedit: AdaptEditAdapter | None = None
@@ -120,8 +121,6 @@ class LocalEditing:
         return LocalEditOutput(images=images, regions=out.regions) if return_dict else (images,)
 
     def _editor(self) -> AdaptEditPipeline:
-        if self._adaptedit is None:
-            raise AdaptEditError("there is no adapter yet; give load_adaptedit() the folder of one")
         return AdaptEditPipeline(self._plain(), self._adaptedit)
 
     def _plain(self) -> Any:

@@ -1,7 +1,7 @@
-"""Only requests to names that this machine is known by, so that no other site's name can stand for it.
+"""Answers only requests to names of this machine, so that no other site's name can stand for it.
 
-A page anywhere can make a browser send requests to 127.0.0.1 under a name of its own (DNS rebinding); what a
-server answers then belongs to that page. So the `Host` header must be one that the operator expects.
+Any web page can make a browser send requests to 127.0.0.1 under the page's own name (DNS rebinding), and then
+read the answers. So the `Host` header must be one that the operator expects.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from adaptedit.errors import AdaptEditError, quoted
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 EVERYWHERE = ("0.0.0.0", "::", "")
 ANY = "*"
-ADDRESSES = "an address"  # any number such as 192.168.1.5: other sites are known by names
-PROBES = ("/healthz", "/readyz", "/metrics")  # asked by address, by those who do not know the name
+ADDRESSES = "an address"  # any IP address, such as 192.168.1.5: other sites are reached by name
+PROBES = ("/healthz", "/readyz", "/metrics")  # monitors ask by address, without knowing the name
 
 Scope = MutableMapping[str, Any]
 App = Callable[[Scope, Any, Any], Awaitable[None]]
@@ -25,18 +25,18 @@ Refuse = Callable[[str], App]  # from the host to the answer
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A bound socket; port 0: a free one. Raises AdaptEditError if it cannot be had."""
+    """A bound socket; port 0: a free one. Raises AdaptEditError if the address or port cannot be used."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         return socket.create_server((host, port), family=family)
     except (OSError, UnicodeError, TypeError, OverflowError) as error:
-        reason = getattr(error, "strerror", None) or "that is no address"
+        reason = getattr(error, "strerror", None) or "this is not an address"
         where = f"{quoted(host)}, port {port}"
         raise AdaptEditError(f"cannot listen on {where} ({reason}); give another --host or --port") from None
 
 
 def allowed(host: str, names: Iterable[str]) -> frozenset[str]:
-    """host: the address that is listened on. names: that the operator adds; "*" is every name.
+    """host: the address that the server listens on. names: further ones from the operator; "*" is every name.
 
     On every address of this machine, any address is allowed.
     """
@@ -45,7 +45,7 @@ def allowed(host: str, names: Iterable[str]) -> frozenset[str]:
 
 
 class AllowedHosts:
-    """ASGI middleware: a request to another host is answered by `refuse`, but for probes."""
+    """ASGI middleware: a request to another host is answered by `refuse`, except for probes."""
 
     def __init__(self, app: App, hosts: frozenset[str], refuse: Refuse) -> None:
         self.app, self.hosts, self.refuse = app, hosts, refuse

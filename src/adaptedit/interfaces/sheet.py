@@ -1,4 +1,4 @@
-"""A contact sheet *source | region | result*: one glance tells what was edited and where."""
+"""A contact sheet *source | region | result*: it shows at a glance what was edited and where."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MAX_WIDTH = 2048  # of a panel; only a picture that is far wider than high would
 def sheet(source: Image.Image | Image16, region: Region, result: Image.Image | Image16) -> Image.Image:
     """Labelled panels side by side, RGB; all three arguments have the same size.
 
-    Panels are scaled to one common height between 256 and 512 pixels, or to a width of 2048 (our choice).
+    Panels are scaled to one common height between 256 and 512 pixels, or to a width of 2048.
     """
     width, height = source.size
     panel_height = min(max(height, MIN_HEIGHT), MAX_HEIGHT)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
+from adaptedit.editing.options import LoadOptions
 from adaptedit.errors import AdaptEditError, GlobalEdit, NoLocalRegion
 from adaptedit.interfaces.batch import manifest
 from adaptedit.interfaces.batch.claims import sha256
@@ -31,12 +32,11 @@ class Editor:
     """
 
     out: Path
-    backbone: str
-    adapter: str | None
+    load: LoadOptions
     overwrite: bool = False
 
     def __call__(self, number: int) -> Edit:
-        pipe = load_pipeline(self.backbone, self.adapter, number)
+        pipe = load_pipeline(self.load, number)
         import torch
 
         torch.set_num_threads(1)  # sums in one order, however many cores and processes there are
@@ -73,8 +73,8 @@ def _edited(pipe: AdaptEditPipeline, outputs: Outputs, record: Record) -> Row:
     job = record.job()
     suffix = PurePosixPath(record.outputs[0]).suffix
     check_format(suffix, job.image.mode, job.image.size, record.outputs[0])
-    region = job.find(pipe)
-    result = job.run(pipe, region)
+    region = pipe.find(job)
+    result = pipe.edit(job, region)
     pictures = zip(record.outputs, result.images, strict=True)
     files = {path: encode(image, suffix, path) for path, image in pictures}
     outputs.write(files)

@@ -7,7 +7,15 @@ from collections.abc import Callable
 from pathlib import PurePath, PurePosixPath
 from typing import Any
 
-from adaptedit.editing.limits import MOST_CONTEXT, MOST_PIXELS, MOST_PLACES, MOST_STEPS
+from adaptedit.editing.limits import (
+    LARGEST_SEED,
+    MOST_CONTEXT,
+    MOST_GUIDANCE,
+    MOST_PIXELS,
+    MOST_PLACES,
+    MOST_SCALE,
+    MOST_STEPS,
+)
 from adaptedit.errors import quoted
 from adaptedit.pictures.formats import WRITABLE
 
@@ -87,6 +95,10 @@ def _among(*names: str) -> tuple[Callable[[Any], bool], str]:
     return lambda value: value in names, f"one of {', '.join(names)}"
 
 
+def _paths(value: Any) -> bool:
+    return isinstance(value, list) and all(map(_text, value))
+
+
 def _places(value: Any) -> bool:
     number = _whole(-(2**31), 2**31)
     return isinstance(value, list) and all(
@@ -114,7 +126,11 @@ KNOWN: dict[str, tuple[Callable[[Any], bool], str]] = {
     "grow": (_number(-MOST_PIXELS, MOST_PIXELS), f"a number of pixels from -{MOST_PIXELS} to {MOST_PIXELS}"),
     "preserve": _among("exact", "latent", "soft"),
     "steps": (_whole(1, MOST_STEPS), f"a whole number from 1 to {MOST_STEPS}"),
-    "seed": (_whole(0, 2**63 - 1), "a whole number from 0 to 2^63 - 1"),
+    "guidance": (_number(0, MOST_GUIDANCE), f"a number from 0 to {MOST_GUIDANCE}"),
+    "negative_prompt": (_instruction, "text"),
+    "references": (_paths, "a list of paths of pictures"),
+    "adapter_scale": (_number(-MOST_SCALE, MOST_SCALE), f"a number from -{MOST_SCALE} to {MOST_SCALE}"),
+    "seed": (_whole(0, LARGEST_SEED), "a whole number from 0 to 2^63 - 1"),
     "candidates": (_whole(1, 64), "a whole number from 1 to 64"),
     "feather": (_number(0, MOST_PIXELS), f"a number of pixels from 0 to {MOST_PIXELS}"),
     "context": (_number(1, MOST_CONTEXT), f"a number from 1 to {MOST_CONTEXT}"),

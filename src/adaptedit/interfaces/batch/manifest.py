@@ -16,6 +16,7 @@ from typing import Any, Literal
 
 from adaptedit import __version__
 from adaptedit import jsonl as lines
+from adaptedit.editing.options import LoadOptions
 from adaptedit.errors import AdaptEditError
 from adaptedit.interfaces.batch.claims import replace, sha256
 from adaptedit.interfaces.batch.fields import named
@@ -125,17 +126,13 @@ def _sizes(out: Path) -> dict[str, int]:
     return {path.name: path.stat().st_size for path in (out / "shards").glob(f"{NAME}.*.jsonl")}
 
 
-def describe(out: Path, backbone: str, adapter: str | None) -> None:
+def describe(out: Path, load: LoadOptions) -> None:
     """Writes manifest.json, or checks that it names the same editor and notes other versions.
 
-    Raises AdaptEditError for another editor, for manifests that no batch wrote, and if the folder cannot be
-    made; CannotWrite if they cannot be written.
+    The folder is there: `lock.only_batch` made it. Raises AdaptEditError for another editor, and for
+    manifests that no batch wrote; CannotWrite if they cannot be written.
     """
-    try:
-        (out / "shards").mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise AdaptEditError(f"{named(out)}: cannot be made ({error.strerror}); give another --out") from None
-    editor: Row = {"backbone": _weights(backbone), "adapter": _weights(adapter)}
+    editor: Row = {"backbone": _weights(load.backbone), "adapter": _weights(load.adapter)}
     versions = {name: version(name) for name in ("torch", "diffusers", "transformers", "numpy", "pillow")}
     versions = {"adaptedit": __version__, "python": platform.python_version()} | versions
     header: Row = editor | {"versions": [versions]}

@@ -22,6 +22,9 @@ AS_GIVEN = (
     "grow",
     "preserve",
     "steps",
+    "guidance",
+    "negative_prompt",
+    "adapter_scale",
     "candidates",
     "feather",
     "context",
@@ -65,11 +68,13 @@ class Record:
 
     @property
     def files(self) -> list[Path]:
-        return [self.root / self.fields[key] for key in FILES if key in self.fields]
+        names = [self.fields[key] for key in FILES if key in self.fields]
+        return [self.root / name for name in [*names, *self.fields.get("references", ())]]
 
     def job(self) -> EditJob:
         """The job, with its files read. Raises AdaptEditError if that fails or they do not fit together."""
         from adaptedit.editing.job import EditJob
+        from adaptedit.editing.options import EditOptions
         from adaptedit.pictures.picture import Picture
         from adaptedit.region import load_region
 
@@ -80,11 +85,11 @@ class Record:
             if key in fields:
                 polarity = fields.get("polarity", "white")
                 options[key] = load_region(self.root / fields[key], polarity, picture.size)
-        return EditJob(
-            image=picture,
-            instruction=fields["instruction"],
+        chosen = EditOptions(
             seed=self.seed,
             include=[tuple(place) for place in fields.get("include", ())],
             exclude=[tuple(place) for place in fields.get("exclude", ())],
+            references=[Picture.open(self.root / name) for name in fields.get("references", ())],
             **options,
         )
+        return EditJob(picture, fields["instruction"], chosen)

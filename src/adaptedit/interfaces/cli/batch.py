@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from adaptedit.editing.options import LoadOptions
 from adaptedit.errors import AdaptEditError
 from adaptedit.interfaces.batch.fields import named
-from adaptedit.interfaces.cli.options import AdapterName, BackboneName
+from adaptedit.interfaces.cli.loading import loads_editor
 from adaptedit.interfaces.cli.share import share
 from adaptedit.interfaces.cli.terminal import quiet, stages
 
@@ -24,6 +25,7 @@ SHOWN = 20  # problems and failures on the screen; all failures are in the manif
 PARALLEL = "Many at once, with the same results"
 
 
+@loads_editor
 def batch(
     jobs: Annotated[
         Path,
@@ -58,8 +60,6 @@ def batch(
             help="Replace existing files in the way of outputs, though this batch did not write them.",
         ),
     ] = False,
-    backbone: BackboneName = "tiny",
-    adapter: AdapterName = None,
     processes: Annotated[
         int,
         typer.Option(
@@ -93,6 +93,8 @@ def batch(
             rich_help_panel=PARALLEL,
         ),
     ] = None,
+    *,
+    load: LoadOptions,
 ) -> None:
     """Edit every picture that JOBS lists. Run the same command again to continue an interrupted batch. A
     record of JOBS has "image" and "instruction" and, if wanted, "id", "out", "seed", "region", "polarity" and
@@ -112,12 +114,12 @@ def batch(
     from adaptedit.interfaces.batch.processes import in_processes
     from adaptedit.interfaces.batch.progress import progress
     from adaptedit.interfaces.batch.ray_run import in_ray
-    from adaptedit.interfaces.batch.reading import load
+    from adaptedit.interfaces.batch.reading import load as read_records
     from adaptedit.interfaces.batch.run import here, left, run
 
     with stages() as stage, _all_problems():
         stage("checking the records")
-        records = load(jobs, out, instruction)
+        records = read_records(jobs, out, instruction)
     ours = records[number - 1 :: count]
     troubles: list[str] = []
 
@@ -131,9 +133,9 @@ def batch(
             stage("checking what is done")
             todo = left(out, ours, retry_failed)
             Outputs(out, overwrite).check(todo)
-            manifest.describe(out, backbone, adapter)
+            manifest.describe(out, load)
         quiet()
-        start = Editor(out.resolve(), backbone, adapter, overwrite)
+        start = Editor(out.resolve(), load, overwrite)
         runner = here
         if ray:
             runner = partial(in_ray, workers=workers)

@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
-from adaptedit.editing.limits import MOST_STEPS
+from adaptedit.editing.limits import LARGEST_SEED, MOST_GUIDANCE, MOST_SCALE, MOST_STEPS
+from adaptedit.editing.options import LoadOptions, Preserve
+from adaptedit.interfaces.cli.loading import loads_editor
 from adaptedit.interfaces.cli.options import (
     WHERE,
-    AdapterName,
-    BackboneName,
     Exclude,
     Grow,
     ImagePath,
@@ -33,9 +33,8 @@ from adaptedit.interfaces.cli.outputs import check_outputs, describe, numbered, 
 from adaptedit.interfaces.cli.terminal import stages
 from adaptedit.interfaces.loading import load_pipeline
 
-Preserve = Literal["exact", "latent", "soft"]
 
-
+@loads_editor
 def edit(
     image: ImagePath,
     instruction: Instruction,
@@ -49,9 +48,33 @@ def edit(
         int | None,
         typer.Option(min=1, max=MOST_STEPS, help="Denoising steps.", show_default="the editor's own"),
     ] = None,
+    guidance: Annotated[
+        float | None,
+        typer.Option(
+            min=0, max=MOST_GUIDANCE, help="Strength of the guidance.", show_default="the editor's own"
+        ),
+    ] = None,
+    negative_prompt: Annotated[
+        str | None, typer.Option(help="What the result should not show, for editors that take it.")
+    ] = None,
+    reference: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="PICTURE",
+            help="One more picture that INSTRUCTION speaks of, if the editor sees several; may be repeated.",
+        ),
+    ] = None,
+    adapter_scale: Annotated[
+        float | None,
+        typer.Option(
+            min=-MOST_SCALE, max=MOST_SCALE, help="Strength of the adapter; 0: none.", show_default="1"
+        ),
+    ] = None,
     seed: Annotated[
         int | None,
-        typer.Option(min=0, max=2**63 - 1, help="The same seed gives the same result.", show_default="drawn"),
+        typer.Option(
+            min=0, max=LARGEST_SEED, help="The same seed gives the same result.", show_default="drawn"
+        ),
     ] = None,
     candidates: Annotated[
         int, typer.Option("--candidates", "-n", min=1, max=64, help="How many results: OUT-1 to OUT-n.")
@@ -89,8 +112,8 @@ def edit(
     invert: Invert = False,
     grow: Grow = 0.0,
     overwrite: Overwrite = False,
-    backbone: BackboneName = "tiny",
-    adapter: AdapterName = None,
+    *,
+    load: LoadOptions,
 ) -> None:
     """Edit IMAGE as INSTRUCTION says. Exit code 3: there is no region to edit, or it would be everything."""
     from adaptedit.pictures.save import check_format
@@ -112,6 +135,10 @@ def edit(
             grow=grow,
             preserve=preserve,
             steps=steps,
+            guidance=guidance,
+            negative_prompt=negative_prompt,
+            references=reference,
+            adapter_scale=adapter_scale,
             seed=seed,
             candidates=candidates,
             feather=feather,
@@ -123,13 +150,13 @@ def edit(
         for path in outs:
             check_format(path.suffix, job.image.mode, job.image.size, str(path))
 
-        stage(f"loading {backbone}")
-        pipe = load_pipeline(backbone, adapter)
+        stage(f"loading {load.backbone}")
+        pipe = load_pipeline(load)
         from adaptedit.interfaces.sheet import sheet as draw_sheet
 
         stage("finding the region")
-        chosen = job.find(pipe)
-        result = job.run(pipe, chosen, on_step=stage("editing", steps))
+        chosen = pipe.find(job)
+        result = pipe.edit(job, chosen, on_step=stage("editing", steps))
         untouched = job.image.restore(job.image.rgb)
         drawn = [draw_sheet(untouched, chosen, edited) for edited in result.images] if sheets else []
 

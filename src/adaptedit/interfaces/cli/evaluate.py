@@ -11,8 +11,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from adaptedit.editing.limits import MOST_STEPS
+from adaptedit.editing.options import EditOptions, LoadOptions
 from adaptedit.errors import AdaptEditError, quoted
+from adaptedit.interfaces.cli.loading import loads_editor
 from adaptedit.interfaces.cli.terminal import quiet, stages
+from adaptedit.interfaces.loading import load_pipeline
 
 if TYPE_CHECKING:
     from adaptedit.editing.pipeline import AdaptEditPipeline
@@ -51,6 +54,7 @@ Models = Annotated[
 ]
 
 
+@loads_editor
 def evaluate(
     bench: Bench,
     out: Out,
@@ -68,12 +72,6 @@ def evaluate(
         int | None, typer.Option(min=1, help="Use only the first samples.", show_default="all")
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the noise and of the drawn pairs.")] = 0,
-    backbone: Annotated[
-        str, typer.Option(help="tiny, a folder, or a hub id of a diffusers pipeline.")
-    ] = "tiny",
-    adapter: Annotated[
-        str | None, typer.Option(help="The editor's adapter, a folder or hub id; tiny has its own.")
-    ] = None,
     steps: Annotated[
         int | None,
         typer.Option(min=1, max=MOST_STEPS, help="Denoising steps.", show_default="the editor's own"),
@@ -106,6 +104,8 @@ def evaluate(
     baseline: Annotated[
         str | None, typer.Option(help="The editor that the report compares with.", show_default="nothing")
     ] = None,
+    *,
+    load: LoadOptions,
 ) -> None:
     """Edit and score a benchmark, and write a report. Under torchrun or accelerate each process does a share.
 
@@ -119,7 +119,6 @@ def evaluate(
         quiet()
         import torch
 
-        from adaptedit.editing.pipeline import AdaptEditPipeline
         from adaptedit.evaluation.benchmarks import benchmark
         from adaptedit.evaluation.editors import editor
         from adaptedit.evaluation.judge import Judge
@@ -143,23 +142,23 @@ def evaluate(
 
         stage("loading metrics")
         device = f"cuda:{os.environ.get('LOCAL_RANK', 0)}" if torch.cuda.is_available() else "cpu"
-        options = _models(models or [])
+        metric_options = _models(models or [])
         if threshold_from is not None:
-            options["region"] = {"threshold": chosen_on(threshold_from, samples.name)}
-        scored_with = scoring(metrics or ALL, options, device)
+            metric_options["region"] = {"threshold": chosen_on(threshold_from, samples.name)}
+        scored_with = scoring(metrics or ALL, metric_options, device)
         if judge is not None:
             scored_with.metrics.append(Judge(judge))
             scored_with.options["judge"] = {"model": judge}
 
         @cache
         def pipe() -> AdaptEditPipeline:
-            stage(f"loading {backbone}")
-            return AdaptEditPipeline.from_pretrained(backbone, adapter).to(device)
+            stage(f"loading {load.backbone}")
+            return load_pipeline(load, int(os.environ.get("LOCAL_RANK", 0)))
 
-        settings = {"backbone": backbone, "adapter": adapter, "num_inference_steps": steps}
-        edit_options = {} if steps is None else {"num_inference_steps": steps}
+        settings = {"backbone": load.backbone, "adapter": load.adapter, "num_inference_steps": steps}
+        options = EditOptions(steps=steps)
         runs = [Run(out / _folder(name), samples, name, seed, settings, scored_with, limit) for name in names]
-        ready = [editor(name, pipe, edit_options) for name in names]
+        ready = [editor(name, pipe, options) for name in names]
         for run, one in zip(runs, ready, strict=True):
             on_sample = stage(run.editor_name, len(run.sessions))
             run_editor(run, one, shard=Shard(rank, ranks), on_sample=on_sample)

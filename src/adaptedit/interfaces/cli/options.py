@@ -22,13 +22,6 @@ ImagePath = Annotated[
 Instruction = Annotated[
     str, typer.Argument(metavar="INSTRUCTION", help="What to do, such as: remove the apple.")
 ]
-BackboneName = Annotated[
-    str, typer.Option("--backbone", help="The editor: tiny, a folder, or a hub id of a diffusers pipeline.")
-]
-AdapterName = Annotated[
-    str | None,
-    typer.Option("--adapter", help="The editor's adapter: a folder or a hub id.", show_default="tiny's own"),
-]
 
 WHERE = "Where to edit"
 Threshold = Annotated[
@@ -84,26 +77,28 @@ def read_job(
     polarity: Polarity,
     include: list[str] | None,
     exclude: list[str] | None,
+    references: list[Path] | None = None,
     **options: Any,
 ) -> EditJob:
     """The job that the options describe, with its files read."""
     if not instruction.strip():
         raise AdaptEditError('the instruction is empty; say what to do, such as "remove the apple"')
     from adaptedit.editing.job import EditJob
+    from adaptedit.editing.options import EditOptions
     from adaptedit.pictures.picture import Picture
 
     picture = Picture.open(image)
     with suppress(UnicodeError):  # UTF-8 where the locale says something else; EditJob refuses what is not
         instruction = os.fsencode(instruction).decode("utf-8")
-    return EditJob(
-        image=picture,
-        instruction=instruction,
+    chosen = EditOptions(
         region=load_region(mask, polarity, picture.size) if mask else None,
         within=load_region(within, polarity, picture.size) if within else None,
         include=[_place(text) for text in include or []],
         exclude=[_place(text) for text in exclude or []],
+        references=[Picture.open(path) for path in references or []],
         **options,
     )
+    return EditJob(picture, instruction, chosen)
 
 
 def _place(text: str) -> Box | Point:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from adaptedit.editing.options import LoadOptions
+from adaptedit.interfaces.cli.loading import loads_editor
 from adaptedit.interfaces.cli.options import (
-    AdapterName,
-    BackboneName,
     Exclude,
     Grow,
     ImagePath,
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from adaptedit.pictures.image16 import Image16
 
 
+@loads_editor
 def region(
     image: ImagePath,
     instruction: Instruction,
@@ -48,8 +49,8 @@ def region(
     invert: Invert = False,
     grow: Grow = 0.0,
     overwrite: Overwrite = False,
-    backbone: BackboneName = "tiny",
-    adapter: AdapterName = None,
+    *,
+    load: LoadOptions,
 ) -> None:
     """Show where INSTRUCTION would edit IMAGE; the mask can be changed and given to `edit --region`."""
     from adaptedit.pictures.save import check_format
@@ -73,11 +74,11 @@ def region(
         if overlay:
             check_format(overlay.suffix, "RGB", job.image.size, str(overlay))
 
-        stage(f"loading {backbone}")
-        pipe = load_pipeline(backbone, adapter)
+        stage(f"loading {load.backbone}")
+        pipe = load_pipeline(load)
 
         stage("finding the region")
-        found = job.find(pipe)
+        found = pipe.find(job)
         pictures: dict[Path, Image.Image | Image16] = {out: found.to_image()}
         if overlay:
             pictures[overlay] = found.overlay(job.image.rgb)

@@ -10,8 +10,9 @@ from typing import Annotated
 
 import typer
 
+from adaptedit.editing.options import LoadOptions
 from adaptedit.errors import AdaptEditError
-from adaptedit.interfaces.cli.options import AdapterName, BackboneName
+from adaptedit.interfaces.cli.loading import loads_editor
 from adaptedit.interfaces.cli.terminal import quiet
 from adaptedit.interfaces.hosts import LOOPBACK, allowed, listen
 from adaptedit.interfaces.loading import load_pipeline
@@ -19,11 +20,10 @@ from adaptedit.interfaces.loading import load_pipeline
 LIMITS = "Limits"
 
 
+@loads_editor
 def serve(
     host: Annotated[str, typer.Option(help="The address to listen on; 0.0.0.0 for all.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="0: any free port.")] = 8000,
-    backbone: BackboneName = "tiny",
-    adapter: AdapterName = None,
     model_name: Annotated[
         str | None, typer.Option(help="The model's name in requests.", show_default="BACKBONE")
     ] = None,
@@ -116,6 +116,8 @@ def serve(
     log_prompts: Annotated[
         bool, typer.Option("--log-prompts", help="Write instructions to the log, not only their length.")
     ] = False,
+    *,
+    load: LoadOptions,
 ) -> None:
     """Serve edits over HTTP: OpenAI's POST /v1/images/edits, /v1/regions, metrics; /docs shows all of it."""
     quiet()
@@ -141,7 +143,7 @@ def serve(
     if any(math.isnan(value) for value in given):
         raise AdaptEditError("nan is no limit; give a number")
     settings = Settings(
-        model=model_name or backbone,
+        model=model_name or load.backbone,
         keys=keys.read(api_keys_file, os.environ.get(keys.VARIABLE)),
         hosts=allowed(host, allowed_host or ()),
         places=queue,
@@ -161,4 +163,4 @@ def serve(
         typer.echo(f"warning: no API keys: anyone who reaches {host} can use this server", err=True)
     typer.echo(f"http://{f'[{host}]' if ':' in host else host}:{listener.getsockname()[1]}/docs")
     sys.stdout.flush()
-    run(settings, lambda: load_pipeline(backbone, adapter), listener, drain=drain)
+    run(settings, lambda: load_pipeline(load), listener, drain=drain)

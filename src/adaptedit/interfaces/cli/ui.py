@@ -12,12 +12,14 @@ from typing import Annotated
 
 import typer
 
+from adaptedit.editing.options import LoadOptions
 from adaptedit.errors import AdaptEditError
-from adaptedit.interfaces.cli.options import AdapterName, BackboneName
+from adaptedit.interfaces.cli.loading import loads_editor
 from adaptedit.interfaces.cli.terminal import quiet, stages
 from adaptedit.interfaces.hosts import LOOPBACK, allowed, listen
 
 
+@loads_editor
 def ui(
     host: Annotated[
         str, typer.Option(help="The address to listen on; 0.0.0.0 lets other machines in.")
@@ -57,8 +59,8 @@ def ui(
             show_default="2000; 1000 for others",
         ),
     ] = None,
-    backbone: BackboneName = "tiny",
-    adapter: AdapterName = None,
+    *,
+    load: LoadOptions,
 ) -> None:
     """Edit pictures in the browser, on this machine. Ctrl-C ends it.
 
@@ -80,9 +82,9 @@ def ui(
         SHARED if others else OWN,
         **{name: round(value * 1e6) for name, value in given.items() if value is not None},
     )
-    models = Models((backbone, adapter), fixed=others)
+    models = Models(load, fixed=others)
     with stages() as stage:
-        stage(f"loading {backbone}")
+        stage(f"loading {load.backbone}")
         models.warm()
     served = serving(
         models,

@@ -87,7 +87,7 @@ def create_app(settings: Settings, worker: Worker) -> FastAPI:
     async def served(request: Request, kind: type[forms.Form]) -> Response:
         facts: dict[str, Any] = request.state.facts
         form = await received(request, kind)
-        facts |= {"image_bytes": len(form.image), "prompt_length": len(form.prompt)}
+        facts |= {"image_bytes": len(form.image[0]), "prompt_length": len(form.prompt)}
         if settings.log_prompts:
             facts["prompt"] = form.prompt
         forms.check_model(form, settings.model)
@@ -118,10 +118,10 @@ def create_app(settings: Settings, worker: Worker) -> FastAPI:
         return _Pieces(body, settings.transfer)
 
     def lane_of(form: forms.Form) -> Lane:
-        """By what the files declare. Raises Problem for too many candidates."""
-        files = [form.image] if form.mask_file is None else [form.image, form.mask_file]
+        """By what the files declare. Raises Problem for too many pictures or candidates."""
+        files = form.image if form.mask_file is None else [*form.image, form.mask_file]
         pixels = [declared_pixels(file) or settings.max_pixels for file in files]
-        form.check_candidates(pixels[0], ALL_CANDIDATES * settings.max_pixels)
+        form.check_amount(pixels[: len(form.image)], ALL_CANDIDATES * settings.max_pixels)
         return small if max(pixels) <= small_pixels else large
 
     async def received(request: Request, kind: type[F]) -> F:
@@ -133,11 +133,11 @@ def create_app(settings: Settings, worker: Worker) -> FastAPI:
     async def decoded(form: forms.Form, lane: Lane) -> tuple[EditJob, int]:
         """The edit, and the bytes that it holds in the lane's memory from now on."""
         async with lane.memory.turn():
-            picture = await _decoded(pictures.begin_picture(lane.pool, form.image), "image")
+            images = [await _decoded(pictures.begin_picture(lane.pool, file), "image") for file in form.image]
             mask = None
             if form.mask_file is not None:
                 mask = await _decoded(pictures.begin_mask(lane.pool, form.mask_file), "mask")
-            job = form.job(picture, mask)
+            job = form.job(images, mask)
             held = pictures.bytes_of(job)
             lane.memory.add(held)
         return job, held

@@ -5,12 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from adaptedit.editing.crops import CONTEXT
 from adaptedit.editing.job import EditJob
+from adaptedit.editing.limits import MOST_GUIDANCE, MOST_SCALE
+from adaptedit.editing.options import EditOptions, Preserve
 from adaptedit.errors import quoted
 from adaptedit.interfaces.serve import pictures
 from adaptedit.interfaces.serve.answers import EditAnswer, EditedImage, RegionAnswer, RegionFacts
@@ -31,6 +33,7 @@ F = TypeVar("F", bound="Form")
 
 # Enough for any picture; above them, work that no step ends grows without bound.
 MOST_PIXELS, MOST_CONTEXT, MOST_STEPS = 256.0, 16.0, 50
+MOST_IMAGES = 8  # in one request
 
 Upload = Annotated[bytes, Field(strict=True)]
 Place = Annotated[str, Field(pattern=r"^[0-9]{1,6},[0-9]{1,6}(,[0-9]{1,6},[0-9]{1,6})?$")]
@@ -43,7 +46,10 @@ class Form(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
-    image: Annotated[Upload, Field(description="PNG, JPEG or WebP. `image[]` is the same; one picture.")]
+    image: Annotated[
+        list[Upload],
+        Field(max_length=1, description="PNG, JPEG or WebP. `image[]` is the same; one picture."),
+    ]
     prompt: Annotated[str, Field(min_length=1, max_length=4000, description="What to do: remove the apple.")]
     model: Annotated[str | None, Field(description="The name in /v1/models, or none.")] = None
     user: Annotated[str | None, Field(max_length=256, description="Taken and not used.")] = None
@@ -60,6 +66,8 @@ class Form(BaseModel):
         Places, Field(description="`x,y`: drop the part there. `left,top,right,bottom`: cut this box out.")
     ] = []
 
+    invert: Annotated[bool, Field(description="Everything but the region.")] = False
+
     @property
     def mask_file(self) -> bytes | None:
         """The upload of a form that can have a mask."""
@@ -68,11 +76,13 @@ class Form(BaseModel):
     def check(self) -> None:
         """What needs no picture. Raises Problem."""
 
-    def check_candidates(self, pixels: int, most: int) -> None:
-        """Raises Problem 400 where all candidates together have more than `most` pixels."""
+    def check_amount(self, pixels: Sequence[int], most: int) -> None:
+        """pixels: of each picture. Raises Problem 400 where all candidates, or all pictures, have more than
+        `most` together."""
 
-    def job(self, picture: Picture, mask: Image.Image | None) -> EditJob:
-        """Of the decoded pictures. Raises AdaptEditError and Problem, before a model is needed."""
+    def job(self, images: Sequence[Picture], mask: Image.Image | None) -> EditJob:
+        """Of the decoded pictures, the one to edit first. Raises AdaptEditError and Problem; no model is
+        needed for it."""
         raise NotImplementedError
 
     def work(self, pipe: AdaptEditPipeline, job: EditJob, on_step: OnStep) -> EditTask[Worked]:
@@ -93,6 +103,15 @@ class Worked:
 
 
 class EditForm(Form):
+    image: Annotated[
+        list[Upload],
+        Field(
+            max_length=MOST_IMAGES,
+            description="PNG, JPEG or WebP. Several, as `image[]`: the first is edited, the others are "
+            "references, for editors that see several pictures.",
+        ),
+    ]
+    everywhere: Annotated[bool, Field(description="The whole picture; excludes a mask.")] = False
     mask: Annotated[
         Upload | None, Field(description="PNG of the picture's size with an alpha channel, 0 = edit.")
     ] = None
@@ -115,8 +134,19 @@ class EditForm(Form):
     steps: Annotated[
         int | None, Field(ge=1, le=MOST_STEPS, description="Denoising steps; by default the editor's own.")
     ] = None
+    guidance: Annotated[
+        float | None,
+        Field(ge=0, le=MOST_GUIDANCE, description="Strength of guidance; by default the editor's own."),
+    ] = None
+    negative_prompt: Annotated[
+        str | None, Field(max_length=4000, description="What the result should not show.")
+    ] = None
+    adapter_scale: Annotated[
+        float | None,
+        Field(ge=-MOST_SCALE, le=MOST_SCALE, description="Strength of the adapter; 1 as trained, 0 none."),
+    ] = None
     preserve: Annotated[
-        Literal["exact", "latent", "soft"],
+        Preserve,
         Field(description="Outside the region: keep the pixels, keep the latents, or neither."),
     ] = "exact"
     feather: Annotated[
@@ -137,40 +167,52 @@ class EditForm(Form):
             message = "no picture is kept here, so there is no url to give; ask for response_format b64_json"
             raise Problem(400, "unsupported_response_format", message, param="response_format")
 
-    def check_candidates(self, pixels: int, most: int) -> None:
-        if self.n > 1 and self.n * pixels > most:
+    def check_amount(self, pixels: Sequence[int], most: int) -> None:
+        if self.n > 1 and self.n * pixels[0] > most:
             message = (
-                f"{self.n} candidates of {pixels / 1e6:.1f} megapixels are too many at once; "
-                f"ask for {max(most // pixels, 1)}"
+                f"{self.n} candidates of {pixels[0] / 1e6:.1f} megapixels are too many at once; "
+                f"ask for {max(most // pixels[0], 1)}"
             )
             raise Problem(400, "invalid_value", message, param="n")
+        if sum(pixels) > most:
+            message = (
+                f"{len(pixels)} pictures of {sum(pixels) / 1e6:.1f} megapixels together are too many; "
+                f"send at most {most / 1e6:g}"
+            )
+            raise Problem(400, "invalid_value", message, param="image")
 
-    def job(self, picture: Picture, mask: Image.Image | None) -> EditJob:
+    def job(self, images: Sequence[Picture], mask: Image.Image | None) -> EditJob:
+        picture = images[0]
         own = f"{picture.size[0]}x{picture.size[1]}"
         if self.size not in ("auto", own):
             message = f"size {self.size} is not the picture's; an edit has its size: give auto or {own}"
             raise Problem(400, "invalid_size", message, param="size")
         pictures.check_output(picture, self.output_format)
-        return EditJob(
-            image=picture,
-            instruction=self.prompt,
+        options = EditOptions(
             region=None if mask is None else pictures.region_of(mask, picture.size),
+            everywhere=self.everywhere,
             threshold=self.threshold,
             include=_places(self.include),
             exclude=_places(self.exclude),
+            invert=self.invert,
             grow=self.grow,
             preserve=self.preserve,
             steps=self.steps,
+            guidance=self.guidance,
+            negative_prompt=self.negative_prompt,
+            references=images[1:],
+            adapter_scale=self.adapter_scale,
             seed=self.seed,
             candidates=self.n,
             feather=self.feather,
             context=self.context,
         )
+        return EditJob(picture, self.prompt, options)
 
     def work(self, pipe: AdaptEditPipeline, job: EditJob, on_step: OnStep) -> EditTask[Worked]:
-        region = yield from job.find_task(pipe)
+        region = yield from pipe.find_task(job)
         on_step(0, 1)
-        return Worked(region, (yield from job.edit_task(pipe, region, on_step)))
+        return Worked(region, (yield from pipe.edit_task(job, region, on_step)))
 
     def answer(self, job: EditJob, worked: Worked) -> bytes:
         assert worked.output is not None
@@ -199,18 +241,18 @@ class RegionForm(Form):
         Field(description="white: grey, white = edit. alpha: 0 = edit, as /v1/images/edits takes it."),
     ] = "white"
 
-    def job(self, picture: Picture, mask: Image.Image | None) -> EditJob:
-        return EditJob(
-            image=picture,
-            instruction=self.prompt,
+    def job(self, images: Sequence[Picture], mask: Image.Image | None) -> EditJob:
+        options = EditOptions(
             threshold=self.threshold,
             include=_places(self.include),
             exclude=_places(self.exclude),
+            invert=self.invert,
             grow=self.grow,
         )
+        return EditJob(images[0], self.prompt, options)
 
     def work(self, pipe: AdaptEditPipeline, job: EditJob, on_step: OnStep) -> EditTask[Worked]:
-        return Worked((yield from job.find_task(pipe)))
+        return Worked((yield from pipe.find_task(job)))
 
     def answer(self, job: EditJob, worked: Worked) -> bytes:
         facts = RegionFacts.of(worked.region)
@@ -229,7 +271,7 @@ def parse(kind: type[F], parts: Parts) -> F:
         if any(isinstance(value, bytes) != (name in FILES) for value in values):
             wrong = "a file; give text" if is_file else "text; upload a file, no URL, path or id is read"
             raise Problem(400, "invalid_value", f"{name} came as {wrong}", param=name)
-        several = name in ("include", "exclude")
+        several = get_origin(kind.model_fields[name].annotation) is list
         if len(values) > 1 and not several:
             raise Problem(400, "invalid_value", f"{name} came {len(values)} times; give it once", param=name)
         fields[name] = values if several else values[0]

@@ -55,7 +55,8 @@ def region_of(mask: Image.Image, size: Size) -> Region:
 def bytes_of(job: EditJob) -> int:
     """What an edit holds: picture and candidates, each as the model sees it and as it came, and masks."""
     width, height = job.image.size
-    return job.image.bytes * (1 + job.candidates) + width * height * BYTES_OF_MASKS
+    references = sum(picture.bytes for picture in job.options.references)
+    return references + job.image.bytes * (1 + job.options.candidates) + width * height * BYTES_OF_MASKS
 
 
 def problem(error: AdaptEditError, field: str) -> Problem:

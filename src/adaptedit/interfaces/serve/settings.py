@@ -9,7 +9,7 @@ from adaptedit.interfaces.hosts import LOOPBACK
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """model: the name that `GET /v1/models` answers. Times in seconds; the defaults are our choice.
+    """model: the name that `GET /v1/models` answers. Times in seconds.
 
     keys: digests of the bearer keys, see `keys`; none: everybody may.
     hosts: names in the `Host` header that are answered, see `hosts.allowed`.

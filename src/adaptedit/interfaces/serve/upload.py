@@ -16,6 +16,7 @@ from adaptedit.interfaces.serve.memory import Traffic
 from adaptedit.interfaces.serve.problems import Problem
 
 FILES = ("image", "mask")
+MAX_FILES = 16  # more than any form takes, so that the form can say how many it takes
 MAX_PARTS = 100
 MAX_TEXT = 64 * 1024  # bytes of a part that is no file
 
@@ -58,7 +59,7 @@ async def _parts(request: Request, uploads: Traffic, max_bytes: int, idle: float
     parser = _InMemory(
         request.headers,
         _limited(request, uploads, max_bytes, idle),
-        max_files=len(FILES) + 1,
+        max_files=MAX_FILES,
         max_fields=MAX_PARTS,
         max_part_size=MAX_TEXT,
     )

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from adaptedit.editing.job import EditJob
+from adaptedit.editing.options import EditOptions
 from adaptedit.errors import AdaptEditError, GlobalEdit
 from adaptedit.interfaces.ui.canvas import UNSEEN, Canvas
 from adaptedit.interfaces.ui.models import Models
@@ -75,10 +76,10 @@ def find(session: Session | None, models: Models, instruction: str, settings: Se
     """Marks where the instruction would edit."""
 
     def run(session: Session, pipe: AdaptEditPipeline, tell: Tell) -> View:
-        job = EditJob(image=session.picture, instruction=instruction, threshold=settings.threshold)
-        region = job.find(pipe)
+        options = EditOptions(threshold=settings.edit.threshold)
+        region = pipe.find(EditJob(session.picture, instruction, options))
         note = Note(f"Found: {_about(region)}. Paint to add, erase to remove, then edit.", "good")
-        return View(session.marked(region, (instruction, settings.threshold)), note, canvas=True)
+        return View(session.marked(region, (instruction, settings.edit.threshold)), note, canvas=True)
 
     return _run(session, models, instruction, settings, run)
 
@@ -96,28 +97,15 @@ def edit(
     def run(session: Session, pipe: AdaptEditPipeline, tell: Tell) -> View:
         started = time.perf_counter()
         region, drawn = (None, False) if everywhere else _marked(session, painted, instruction, settings)
-        job = EditJob(
-            image=session.picture,
-            instruction=instruction,
-            region=region,
-            everywhere=everywhere,
-            threshold=settings.threshold,
-            grow=settings.grow,
-            preserve=settings.preserve,
-            steps=settings.steps,
-            seed=settings.seed,
-            candidates=settings.candidates,
-            feather=settings.feather,
-            context=settings.context,
-        )
+        options = replace(settings.edit, region=region, everywhere=everywhere)
         found = region is None and not everywhere
         if found:
             tell(Progress("Finding the region"))
-            region = replace(job, grow=0.0).find(pipe)
-            job = replace(job, region=region)
-            session = session.marked(region, (instruction, settings.threshold))
+            region = pipe.find(EditJob(session.picture, instruction, replace(options, grow=0.0)))
+            options = replace(options, region=region)
+            session = session.marked(region, (instruction, options.threshold))
         tell(Progress("Editing"))
-        out = job.run(pipe, on_step=_counted(tell))
+        out = pipe.edit(EditJob(session.picture, instruction, options), on_step=_counted(tell))
         canvas = Canvas(size=session.picture.size, region=region) if drawn else session.canvas
         session = session.edited(
             Edit(
@@ -230,7 +218,7 @@ def _marked(
     if touched and region is not None and region.mask.max() < UNSEEN:
         raise AdaptEditError('nothing is marked any more; paint the place, or press "Clear" to have it found')
     drawn = touched or (region is not None and session.canvas.found_for is None)
-    if not drawn and session.canvas.found_for != (instruction, settings.threshold):
+    if not drawn and session.canvas.found_for != (instruction, settings.edit.threshold):
         return None, False
     return region, drawn
 

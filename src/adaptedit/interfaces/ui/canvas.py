@@ -80,7 +80,7 @@ class Canvas:
 
 
 def shown_size(size: Size) -> Size:
-    """(w, h) of a picture of `size` as the page shows it: its longer side is at most 1600 (our choice)."""
+    """(w, h) of a picture of `size` as the page shows it: its longer side is at most 1600."""
     scale = min(1.0, LONGEST / max(size))
     return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
 

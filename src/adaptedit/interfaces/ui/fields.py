@@ -29,6 +29,10 @@ def fields(models: Models) -> list[gr.components.Component]:
         with gr.Row():
             seed = _text("Seed", "Empty: a new one each time", "new")
             steps = _text("Steps", "Empty: the editor's own", "default")
+        with gr.Row():
+            guidance = _text("Guidance", "Empty: the editor's own", "default")
+            scale = _text("Strength", "Of the adapter; 0: none", "1")
+        negative = _text("Without", "What the result should not show; not for every editor", "nothing")
         candidates = _slider("Candidates", "Results to choose from", 1, 8, 1, 1)
         preserve = gr.Radio(PRESERVE, value="exact", label="Outside the region", elem_id="preserve")
         with gr.Row():
@@ -38,9 +42,10 @@ def fields(models: Models) -> list[gr.components.Component]:
             feather = _text("Feather", "Pixels of soft edge", "by its size")
             context = _slider("Context", "How much is seen around it", 1, 4, 2, 0.1)
         with gr.Row(visible=not models.fixed):
-            backbone = _text("Backbone", "A folder or a hub id", models.names[0])
-            adapter = _text("Adapter", "A folder or a hub id", models.names[1] or "the backbone's own")
-    return [seed, steps, candidates, preserve, threshold, grow, feather, context, backbone, adapter]
+            backbone = _text("Backbone", "A folder or a hub id", models.default.backbone)
+            adapter = _text("Adapter", "A folder or a hub id", models.default.adapter or "the backbone's own")
+    sampling = [seed, steps, guidance, negative, scale, candidates, preserve]
+    return [*sampling, threshold, grow, feather, context, backbone, adapter]
 
 
 def _text(label: str, info: str, placeholder: str) -> gr.Textbox:

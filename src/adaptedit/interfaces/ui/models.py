@@ -5,8 +5,10 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from adaptedit.editing.options import LoadOptions
 from adaptedit.errors import AdaptEditError
 from adaptedit.interfaces.loading import load_pipeline
 from adaptedit.interfaces.ui.work import Progress, Tell
@@ -14,27 +16,25 @@ from adaptedit.interfaces.ui.work import Progress, Tell
 if TYPE_CHECKING:
     from adaptedit.editing.pipeline import AdaptEditPipeline
 
-Names = tuple[str, str | None]  # backbone, adapter
-
 
 class Models:
-    """Keeps one editor, the newest: a second one seldom fits the memory (our choice).
+    """Keeps one editor, the newest: a second one seldom fits the memory.
 
-    names: the backbone and adapter that are used unless a visitor names others.
+    default: the editor that is used unless a visitor names another backbone or adapter.
     fixed: visitors cannot, because whoever can name a model can make this machine download it.
     """
 
     def __init__(
         self,
-        names: Names = ("tiny", None),
+        default: LoadOptions | None = None,
         *,
         fixed: bool = False,
-        load: Callable[[str, str | None], AdaptEditPipeline] = load_pipeline,
+        load: Callable[[LoadOptions], AdaptEditPipeline] = load_pipeline,
     ) -> None:
-        self.names = names
+        self.default = default or LoadOptions()
         self.fixed = fixed
         self._load = load
-        self._loaded: tuple[Names, AdaptEditPipeline] | None = None
+        self._loaded: tuple[LoadOptions, AdaptEditPipeline] | None = None
         self._lock = threading.Lock()
 
     def warm(self) -> None:
@@ -48,20 +48,25 @@ class Models:
 
         Raises AdaptEditError if it cannot be loaded, and what `tell` raises while waiting.
         """
-        names = (backbone.strip() or self.names[0], adapter.strip() or None)
-        if names == (self.names[0], None):
-            names = self.names
-        if self.fixed and names != self.names:
+        wanted = self._wanted(backbone.strip(), adapter.strip())
+        if self.fixed and wanted != self.default:
             raise AdaptEditError(
-                f"this page has {self.names[0]} only; run `adaptedit ui` on your own machine for others"
+                f"this page has {self.default.backbone} only; run `adaptedit ui` on your own machine for "
+                "others"
             )
         while not self._lock.acquire(timeout=0.2):
             tell(Progress("Waiting for another edit to finish"))
         try:
-            if self._loaded is None or self._loaded[0] != names:
-                tell(Progress(f"Loading {names[0]}"))
+            if self._loaded is None or self._loaded[0] != wanted:
+                tell(Progress(f"Loading {wanted.backbone}"))
                 self._loaded = None
-                self._loaded = names, self._load(*names)
+                self._loaded = wanted, self._load(wanted)
             yield self._loaded[1]
         finally:
             self._lock.release()
+
+    def _wanted(self, backbone: str, adapter: str) -> LoadOptions:
+        """A named backbone without an adapter has none, or its own."""
+        if not backbone or backbone == self.default.backbone:
+            return replace(self.default, adapter=adapter or self.default.adapter)
+        return replace(self.default, backbone=backbone, adapter=adapter or None)

@@ -15,7 +15,7 @@ from adaptedit.interfaces.ui.previews import thumbnail
 from adaptedit.pictures.picture import Picture
 from adaptedit.region import Region
 
-MOST_EDITS = 20  # kept in a history; each holds whole pictures (our choice)
+MOST_EDITS = 20  # kept in a history; each holds whole pictures
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

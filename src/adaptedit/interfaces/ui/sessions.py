@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from adaptedit.errors import AdaptEditError
 from adaptedit.interfaces.ui.session import Session
 
-IDLE = 900.0  # seconds without a click, after which a session may go where memory is short (our choice)
+IDLE = 900.0  # seconds without a click, after which a session may go where memory is short
 FORGOTTEN = (
     3600.0  # seconds without a click, after which it goes in any case; files in Gradio's cache go then too
 )

@@ -3,30 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from dataclasses import dataclass, field
+from typing import TypeVar
 
-from adaptedit.editing.limits import MOST_STEPS
+from adaptedit.editing.limits import LARGEST_SEED, MOST_GUIDANCE, MOST_SCALE, MOST_STEPS
+from adaptedit.editing.options import EditOptions, Preserve
 from adaptedit.errors import AdaptEditError
-
-if TYPE_CHECKING:
-    from adaptedit.editing.pipeline import Preserve
 
 N = TypeVar("N", int, float)
 
 
 @dataclass(frozen=True)
 class Settings:
-    """As EditJob and Models take them; an empty backbone or adapter is the default."""
+    """As the pipeline and `Models` take them; an empty backbone or adapter is the default."""
 
-    seed: int | None = None
-    steps: int | None = None
-    candidates: int = 1
-    preserve: Preserve = "exact"
-    threshold: float = 0.5
-    grow: float = 0
-    feather: float | None = None
-    context: float = 2.0
+    edit: EditOptions = field(default_factory=EditOptions)
     backbone: str = ""
     adapter: str = ""
 
@@ -35,6 +26,9 @@ class Settings:
         cls,
         seed: str,
         steps: str,
+        guidance: str,
+        negative_prompt: str,
+        adapter_scale: str,
         candidates: int,
         preserve: Preserve,
         threshold: float,
@@ -45,18 +39,20 @@ class Settings:
         adapter: str,
     ) -> Settings:
         """From the fields as the page has them. Raises AdaptEditError for a number that is none."""
-        return cls(
-            seed=_number("seed", seed, int, 0, 2**63 - 1),
+        edit = EditOptions(
+            seed=_number("seed", seed, int, 0, LARGEST_SEED),
             steps=_number("number of steps", steps, int, 1, MOST_STEPS),
+            guidance=_number("guidance", guidance, float, 0, MOST_GUIDANCE),
+            negative_prompt=negative_prompt.strip() or None,
+            adapter_scale=_number("adapter's strength", adapter_scale, float, -MOST_SCALE, MOST_SCALE),
             candidates=int(candidates),
             preserve=preserve,
             threshold=threshold,
             grow=grow,
             feather=_number("feather", feather, float, 0, 1000),
             context=context,
-            backbone=backbone,
-            adapter=adapter,
         )
+        return cls(edit, backbone, adapter)
 
 
 def _number(name: str, text: str, kind: Callable[[str], N], low: int, high: int) -> N | None:
@@ -66,7 +62,7 @@ def _number(name: str, text: str, kind: Callable[[str], N], low: int, high: int)
     try:
         value = kind(text.strip())
     except ValueError:
-        value = kind("-1")
+        value = kind(str(low - 1))
     if not low <= value <= high:
         what = "a whole number" if kind is int else "a number"
         raise AdaptEditError(
