@@ -5,11 +5,13 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from diffusers import FirstBlockCacheConfig
 from torch import Tensor
 
+from adaptedit.adapter.condition import CELLS, pool_region
 from adaptedit.adapter.model import AdaptEditAdapter
 from adaptedit.errors import AdaptEditError
 from adaptedit.region import Region
@@ -252,3 +254,21 @@ def test_a_cache_goes_on_after_the_adapter(backbone: Any) -> None:
         with backbone.cache_context("cond"):
             run(backbone)
             torch.testing.assert_close(run(backbone), expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("size", [(60, 96), (61, 37), (5, 3), (9, 70)])
+def test_a_region_and_its_tensor_pool_to_the_same_bits(size: tuple[int, int]) -> None:
+    height, width = size
+    masks = np.random.default_rng(0).random((2, height, width), dtype=np.float32)
+    cells = pool_region(torch.from_numpy(masks), (3, 5), batch=4)
+    assert torch.equal(cells, pool_region([Region.from_array(one) for one in masks], (3, 5), batch=4))
+    rows, columns = 3 * CELLS, 5 * CELLS
+    parts = masks.repeat(rows, 1).repeat(columns, 2).reshape(2, rows, height, columns, width)
+    np.testing.assert_allclose(cells[:2].numpy(), parts.mean((2, 4)), atol=1e-6)
+
+
+def test_pooling_keeps_its_precision_under_autocast() -> None:
+    masks = torch.rand(2, 61, 37, generator=torch.Generator().manual_seed(0))
+    with torch.autocast("cpu", torch.bfloat16):
+        cells = pool_region(masks, (3, 5), batch=2)
+    assert torch.equal(cells, pool_region(masks, (3, 5), batch=2))

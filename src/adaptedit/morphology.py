@@ -174,8 +174,8 @@ def _strips(length: int, across: int) -> Iterator[slice]:
 
 
 def area_pool(values: Mask, height: int, width: int) -> NDArray[np.float64]:
-    """(H, W) -> (height, width): the mean over each cell's exact area; the overall mean is kept."""
-    rows, columns = _overlap(values.shape[0], height), _overlap(values.shape[1], width)
+    """(..., H, W) -> (..., height, width): the mean over each cell's exact area; the overall mean is kept."""
+    rows, columns = _overlap(values.shape[-2], height), _overlap(values.shape[-1], width)
     pooled: NDArray[np.float64] = rows @ values @ columns.T
     return pooled
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias, Union
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 from adaptedit.adapter.config import AdapterConfig
 from adaptedit.adapter.layers import CrossAttention, feed_forward, fourier_features, grid_positions
 from adaptedit.errors import AdaptEditError
+from adaptedit.morphology import area_pool
 
 if TYPE_CHECKING:
     from adaptedit.region import Region
@@ -129,14 +131,18 @@ def _distance_to(target: Tensor) -> Tensor:
 
 
 def pool_region(region: RegionLike, grid: tuple[int, int], batch: int) -> Tensor:
-    """Region(s) -> (batch, CELLS h, CELLS w) in [0, 1], by area; grid: the tokens' (h, w).
+    """Region(s) -> float32 (batch, CELLS h, CELLS w) in [0, 1] on the CPU; grid: the tokens' (h, w).
+
+    Each cell is the mean over its exact area, whichever way the region is given. No gradient reaches it.
 
     One region serves the whole batch; several are repeated in order where guidance has multiplied the batch
     ([unconditional, conditional]).
     """
     size = (CELLS * grid[0], CELLS * grid[1])
     if isinstance(region, Tensor):
-        mask = F.interpolate(region.float().unsqueeze(1), size=size, mode="area").squeeze(1)
+        # As a Region's: the same bits, and not every accelerator has float64.
+        cells = area_pool(region.detach().float().cpu().numpy(), *size)
+        mask = torch.from_numpy(cells.clip(0.0, 1.0).astype(np.float32))
     else:
         regions = region if isinstance(region, Sequence) else [region]
         mask = torch.stack([one.to_tokens(*size) for one in regions])
