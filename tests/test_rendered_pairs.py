@@ -89,9 +89,9 @@ def test_they_make_a_batch_for_training(tmp_path: Path) -> None:
     assert batch.source.shape == (2, 3, 32, 32) and batch.shown.shape == batch.wanted.shape == (2, 16, 16)
     for i in range(2):
         source, target, mask = arrays(pairs[i])
-        assert torch.equal(batch.source[i].permute(1, 2, 0), torch.from_numpy(source).float() / 255)
-        assert torch.equal(batch.target[i].permute(1, 2, 0), torch.from_numpy(target).float() / 255)
-        assert torch.equal(batch.mask[i], torch.from_numpy(mask).float() / 255)
+        assert torch.equal(batch.source[i].permute(1, 2, 0), torch.tensor(source).float() / 255)
+        assert torch.equal(batch.target[i].permute(1, 2, 0), torch.tensor(target).float() / 255)
+        assert torch.equal(batch.mask[i], torch.tensor(mask).float() / 255)
 
 
 def test_a_folder_without_files_is_refused(tmp_path: Path) -> None:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+import torch.nn.functional as F
 from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.multiprocessing.spawn import spawn
 
+import random_dit
 import two_processes
 from adaptedit.errors import AdaptEditError
 from adaptedit.training.losses import iou, mask_loss, region_aware_loss, sample_timesteps
@@ -49,8 +52,9 @@ def test_the_mask_loss_prefers_the_truth() -> None:
 
 
 def test_timesteps_are_inside_0_and_1_and_lean_towards_noise() -> None:
-    t = sample_timesteps(4000, torch.Generator().manual_seed(0))
-    assert t.min() >= 0 and t.max() < 1 and t.median() > 0.7
+    t = sample_timesteps(4000, torch.Generator().manual_seed(0), shift=6.0)
+    assert t.min() >= 0 and t.max() < 1
+    assert t.median() == pytest.approx(6 / 7, abs=0.02)  # of u = 1/2: 6 u / (1 + 5 u)
 
 
 def test_degraded_masks_stay_masks_and_repeat_with_the_generator() -> None:
@@ -64,6 +68,30 @@ def test_degraded_masks_stay_masks_and_repeat_with_the_generator() -> None:
 
 
 # -- trainer -------------------------------------------------------------------------------------------
+
+
+def test_training_an_adapter_lowers_its_loss_and_moves_nothing_else(tmp_path: Path) -> None:
+    backbone = random_dit.make_backbone()
+    frozen = {name: value.clone() for name, value in backbone.state_dict().items()}
+    adapter = random_dit.make_adapter(backbone).attach(backbone)
+    before = {name: p.detach().clone() for name, p in adapter.named_parameters()}
+    inputs = random_dit.make_inputs()
+    wanted = random_dit.run(backbone) + 1  # where the region is
+    inside = F.avg_pool2d(random_dit.boxes(), 4).flatten(1)
+    losses: list[float] = []
+
+    def loss(step: int) -> tuple[Tensor, dict[str, float]]:
+        with adapter.region(random_dit.boxes()):
+            error = (backbone(**inputs)[0] - wanted)[:, : random_dit.N]
+        value = region_aware_loss(error, inside, 4.0)
+        losses.append(value.item())
+        return value, {}
+
+    Trainer(adapter, loss, replace(SHORT, steps=8), tmp_path).run()
+    assert losses[-1] < 0.95 * losses[0]
+    moved = {name.split(".")[0] for name, p in adapter.named_parameters() if not torch.equal(p, before[name])}
+    assert moved == {"condition", "blocks"}  # the MaskPredictor has a loss of its own
+    assert all(torch.equal(value, frozen[name]) for name, value in backbone.state_dict().items())
 
 
 def test_two_processes_average_their_gradients(tmp_path: Path) -> None:

@@ -27,9 +27,9 @@ from adaptedit.data.sprites.synthetic import SyntheticPairs
 from adaptedit.tiny.encoder import VLEncoder
 from adaptedit.tiny.text import TextEncoder
 from adaptedit.tiny.training.batches import collate
-from adaptedit.tiny.training.configs import recipe
+from adaptedit.tiny.training.configs import CROWDS, recipe
 from adaptedit.tiny.training.encoder import train_encoder
-from adaptedit.tiny.training.run import CROWDS, fresh_backbone
+from adaptedit.tiny.training.run import fresh_backbone
 from adaptedit.training.losses import iou
 
 MEASURED, BATCH = 256, 32

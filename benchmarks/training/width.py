@@ -22,9 +22,9 @@ import torch
 from adaptedit.data.sprites.synthetic import SyntheticPairs
 from adaptedit.tiny.backbone import WEIGHTS, load_encoder, load_objects
 from adaptedit.tiny.training.backbone import train_backbone
-from adaptedit.tiny.training.configs import recipe
+from adaptedit.tiny.training.configs import BACKBONE_KINDS, CROWDS, recipe
 from adaptedit.tiny.training.objects import load_codes
-from adaptedit.tiny.training.run import BACKBONE_KINDS, CROWDS, fresh_backbone
+from adaptedit.tiny.training.run import fresh_backbone
 
 
 def main(out: Path, widths: list[int], pairs: int, weights: Path) -> None:

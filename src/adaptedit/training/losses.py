@@ -45,7 +45,8 @@ def iou(probability: Tensor, mask: Tensor, threshold: float = 0.5) -> Tensor:
     return (a & b).sum(1) / (a | b).sum(1).clamp(min=1)
 
 
-def sample_timesteps(count: int, generator: torch.Generator, shift: float = 6.0) -> Tensor:
-    """(B,) in (0, 1), 1 = noise: uniform, shifted towards noise as SD3 does, so that few steps suffice."""
+def sample_timesteps(count: int, generator: torch.Generator, shift: float) -> Tensor:
+    """(B,) in [0, 1), 1 = noise: uniform for a shift of 1; above, it leans towards noise, as SD3's does, so
+    that few steps suffice."""
     t = torch.rand(count, generator=generator)
     return shift * t / (1 + (shift - 1) * t)

@@ -13,12 +13,11 @@ from adaptedit.adapter.model import AdaptEditAdapter
 from adaptedit.tiny.backbone import TinyBackbone
 from adaptedit.tiny.training import batches
 from adaptedit.tiny.training.backbone import flow_step, pixel_error
+from adaptedit.tiny.training.configs import REGION_WEIGHT
 from adaptedit.tiny.training.cpu_attention import use_cpu_attention
 from adaptedit.training.losses import iou, mask_loss, region_aware_loss
 from adaptedit.training.masks import degrade
 from adaptedit.training.trainer import TrainConfig, Trainer
-
-REGION_WEIGHT = 2.0  # lambda of the Region-Aware Loss; the value is our choice
 
 
 def train_adapter(

@@ -12,20 +12,20 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
-from diffusers import QwenImageTransformer2DModel
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from adaptedit.backbones.base import PromptStates
 from adaptedit.tiny.backbone import TinyBackbone
+from adaptedit.tiny.dit import QwenImageTransformer2DModel
 from adaptedit.tiny.objects import Objects, Votes, frame_loss
 from adaptedit.tiny.training import batches
+from adaptedit.tiny.training.configs import TIMESTEP_SHIFT, VOTE_WEIGHT
 from adaptedit.tiny.training.cpu_attention import use_cpu_attention
 from adaptedit.tiny.training.objects import Codes, add_code_noise
 from adaptedit.training.losses import mean_error, sample_timesteps
 from adaptedit.training.trainer import TrainConfig, Trainer
 
-VOTE_WEIGHT = 0.1  # of the votes' error; the pixels' error has weight 1
 _TEXT_TOKENS = 24  # one number for all batches, so that compiled blocks see one shape
 
 
@@ -44,7 +44,7 @@ def add_noise(target: Tensor, generator: torch.Generator) -> tuple[Tensor, Tenso
 
     Seven of eight samples are pure noise, because that is where the one step of `tiny` starts.
     """
-    timestep = sample_timesteps(len(target), generator)
+    timestep = sample_timesteps(len(target), generator, TIMESTEP_SHIFT)
     timestep[torch.arange(len(target)) % 8 > 0] = 1
     noise = torch.randn(target.shape, generator=generator)
     t = timestep[:, None, None]

@@ -61,6 +61,30 @@ RECIPES: dict[str, Recipe] = {
 }
 
 
+# What all recipes have in common.
+START_SEED = 0  # of new weights
+IDLE_SHARE = 0.06  # of the samples have nothing to edit; from them an empty region is learnt
+CROWDS = 0.5  # see `SyntheticPairs`
+RENDERED_SHARE = 0.25  # share of rendered pairs, if there are any
+BACKBONE_KINDS = {  # share of each kind of edit; kinds that are learnt slowly come more often
+    "add": 0.25,
+    "remove": 0.14,
+    "replace": 0.25,
+    "recolour": 0.06,
+    "material": 0.11,
+    "text": 0.1,
+    "background": 0.04,
+    "style": 0.03,
+    "global": 0.02,
+}
+# For the backbone an instruction has one right place. The adapter learns that the region gives the place.
+ADAPTER_JITTER = 0.06  # see `SyntheticPairs`
+CODE_NOISE = 0.25  # standard deviation; a code's own is 1. So similar codes come to mean similar pictures
+TIMESTEP_SHIFT = 6.0  # see `sample_timesteps`
+VOTE_WEIGHT = 0.1  # of the votes' error; the pixels' error has weight 1
+REGION_WEIGHT = 2.0  # lambda of the Region-Aware Loss; the paper gives no value
+
+
 def recipe(name: str) -> Recipe:
     """The recipe with this name. Raises AdaptEditError if there is none."""
     if name not in RECIPES:

@@ -6,7 +6,6 @@ import socket
 from pathlib import Path
 
 import torch
-from diffusers import QwenImageTransformer2DModel
 from safetensors.torch import load_file, save
 from torch import Tensor
 from torch.multiprocessing.spawn import ProcessRaisedException, spawn
@@ -23,28 +22,24 @@ from adaptedit.files import write_atomically
 from adaptedit.tiny.backbone import TinyBackbone, dit_config, load, load_encoder, load_objects, save_part
 from adaptedit.tiny.codec import BlockDCT
 from adaptedit.tiny.decoder import DecoderConfig, PixelDecoder
+from adaptedit.tiny.dit import QwenImageTransformer2DModel
 from adaptedit.tiny.encoder import VLEncoder
 from adaptedit.tiny.objects import ObjectConfig, ObjectDecoder
 from adaptedit.tiny.training.adapter import train_adapter
 from adaptedit.tiny.training.backbone import initialise, train_backbone
-from adaptedit.tiny.training.configs import Recipe, recipe
+from adaptedit.tiny.training.configs import (
+    ADAPTER_JITTER,
+    BACKBONE_KINDS,
+    CROWDS,
+    RENDERED_SHARE,
+    START_SEED,
+    Recipe,
+    recipe,
+)
 from adaptedit.tiny.training.encoder import train_encoder
 from adaptedit.tiny.training.objects import Codes, load_codes, save_codes, train_objects
 from adaptedit.training.processes import join, leave
 
-BACKBONE_KINDS = {  # share of each kind of edit; kinds that are learnt slowly come more often
-    "add": 0.25,
-    "remove": 0.14,
-    "replace": 0.25,
-    "recolour": 0.06,
-    "material": 0.11,
-    "text": 0.1,
-    "background": 0.04,
-    "style": 0.03,
-    "global": 0.02,
-}
-CROWDS = 0.5  # see `SyntheticPairs`
-RENDERED_SHARE = 0.25  # share of rendered pairs, if there are any
 STAGES = ("encoder", "objects", "backbone", "adapter")
 
 
@@ -104,9 +99,8 @@ def _worker(
     chosen, weights = recipe(config), folder / "weights"
     if processes > 1:
         join(rank, processes, f"tcp://127.0.0.1:{port}")
-    torch.manual_seed(0)
-    # For the backbone an instruction has one right place. The adapter learns that the region gives the place.
-    jitter = 0.06 if stage == "adapter" else 0.0
+    torch.manual_seed(START_SEED)
+    jitter = ADAPTER_JITTER if stage == "adapter" else 0.0
     kinds = BACKBONE_KINDS if stage == "backbone" else KINDS
     synthetic = SyntheticPairs("train", assets.load(assets_folder), jitter=jitter, crowds=CROWDS, kinds=kinds)
     pairs = MixedPairs(synthetic, RenderedPairs(renders), RENDERED_SHARE) if renders else synthetic
@@ -174,7 +168,7 @@ def fresh_backbone(chosen: Recipe) -> TinyBackbone:
         features=decoder.config.features,
         code=objects.config.code,
     )
-    transformer = QwenImageTransformer2DModel(**sizes)
+    transformer = QwenImageTransformer2DModel(sizes)
     initialise(transformer)
     return TinyBackbone(encoder, transformer, decoder, objects)
 
