@@ -4,6 +4,10 @@ Coarse: at 128 pixels, for every zoom of a grid, the correlation over all shifts
 cross-correlation, Padfield 2012, "Masked object registration in the Fourier domain": unlike plain phase
 correlation it sees no edge where the mask has one). Fine: Gauss-Newton on the masked residuals (Lucas and
 Kanade 1981), from coarse to fine, with Tukey's weights against parts that changed after all.
+
+Written here because scikit-image's masked registration finds whole pixels and no zoom, and OpenCV's ECC loses
+large shifts: on 14 known motions ours errs by 0.12 pixels at most, they by 104 and 6.9 ("Own code beside
+libraries" in LOG.md).
 """
 
 from __future__ import annotations
