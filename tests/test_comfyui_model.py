@@ -162,7 +162,7 @@ def test_an_adapter_that_does_not_fit_is_refused(where: Tensor, sizes: dict[str,
 
 def test_one_adapter_at_a_time_on_a_model_that_is_known() -> None:
     model = apply(Model(QwenImageTransformer2DModel()), PLACE)
-    with pytest.raises(AdaptEditError, match="an AdaptEdit adapter is on this model already"):
+    with pytest.raises(AdaptEditError, match="already has an AdaptEdit adapter"):
         apply(model, PLACE)
     with pytest.raises(AdaptEditError, match="Identity is not supported here"):
         apply(Model(torch.nn.Identity()), PLACE)

@@ -49,7 +49,7 @@ def test_a_stitched_edit_is_there_and_nothing_else_is(scale: int) -> None:
 @pytest.mark.parametrize(
     ("edited", "where", "box", "feather", "message"),
     [
-        (image(1, (300, 400)), mask((400, 300)), None, 2.0, "another shape"),
+        (image(1, (300, 400)), mask((400, 300)), None, 2.0, "other proportions"),
         (image(2, (400, 300)), mask((400, 300)), None, 2.0, "2 edited pictures for 1 sources"),
         (image(1, (400, 300)), mask((200, 150)), None, 2.0, "region is 200x150 pixels and the picture 400x"),
         (image(1, (400, 300)), torch.zeros(1, 300, 400), None, 2.0, "the region is empty"),

@@ -86,11 +86,11 @@ def test_a_pipe_is_written_into(tmp_path: Path) -> None:
     [
         ("folder", "is a folder"),
         ("no/such/a.png", "does not exist"),
-        ("file/a.png", "Not a directory|no folder"),
+        ("file/a.png", "Not a directory|not a folder"),
         ("x" * 300 + ".png", "too long"),
         ("loop", "symbolic links"),
         ("full", "No space left"),
-        ("a\0b.png", "no name for a file"),
+        ("a\0b.png", "not a name for a file"),
     ],
 )
 def test_what_cannot_be_written_is_one_line(name: str, message: str, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""What the ComfyUI around us offers: its device, its progress bar, its Cancel button. Nothing in a test."""
+"""What ComfyUI offers to its nodes: device, progress bar, Cancel button. Tests run without them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def device() -> torch.device | str:
 
 
 def progress(picture: int, pictures: int) -> OnStep | None:
-    """Moves the node's progress bar with every step of one of its pictures; Cancel stops it there."""
+    """A callback that moves the node's progress bar at each step of a picture, and stops at Cancel."""
     if find_spec("comfy") is None:
         return None
     from comfy.model_management import throw_exception_if_processing_interrupted

@@ -1,4 +1,4 @@
-"""The adapter on a MODEL that ComfyUI has loaded, for ComfyUI's own samplers."""
+"""Nodes that apply an adapter to a MODEL that ComfyUI has loaded, for ComfyUI's own samplers."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ ADAPTER = "ADAPTEDIT_ADAPTER"
 
 
 class LoadAdapter:
-    """An adapter alone, under ComfyUI's memory management."""
+    """Loads an adapter alone; ComfyUI manages its memory."""
 
     CATEGORY = CATEGORY
     DESCRIPTION = "Loads an adapter that was trained for the model in ComfyUI."
     FUNCTION = "load"
     RETURN_TYPES = (ADAPTER,)
     RETURN_NAMES = ("adapter",)
-    OUTPUT_TOOLTIPS = ("For Apply AdaptEdit.",)
+    OUTPUT_TOOLTIPS = ("The adapter. Connect it to Apply AdaptEdit.",)
 
     @classmethod
     def INPUT_TYPES(cls) -> dict[str, Any]:
@@ -27,7 +27,10 @@ class LoadAdapter:
             "required": {
                 "folder": (
                     "STRING",
-                    {"default": "", "tooltip": "The adapter's folder: config.json and model.safetensors."},
+                    {
+                        "default": "",
+                        "tooltip": "The folder with the adapter's config.json and model.safetensors.",
+                    },
                 )
             }
         }
@@ -49,17 +52,17 @@ class LoadAdapter:
 
 
 class ApplyAdaptEdit:
-    """The adapter's region for every sampler after it."""
+    """Applies an adapter and its region to a model, for every sampler that uses the model."""
 
     CATEGORY = CATEGORY
     DESCRIPTION = (
-        "Tells Qwen-Image-Edit, FLUX.1 Kontext or Fill where to edit, at each of its blocks. What to edit is "
-        "read from the conditioning. Needs an adapter that was trained for that model."
+        "Tells Qwen-Image-Edit, FLUX.1 Kontext or FLUX.1 Fill where to edit. The conditioning says what to "
+        "edit. Needs an adapter that was trained for the model."
     )
     FUNCTION = "apply"
     RETURN_TYPES = ("MODEL",)
     RETURN_NAMES = ("model",)
-    OUTPUT_TOOLTIPS = ("For the sampler; the input stays as it is.",)
+    OUTPUT_TOOLTIPS = ("The model with the adapter, for the sampler. The input model does not change.",)
 
     @classmethod
     def INPUT_TYPES(cls) -> dict[str, Any]:
@@ -67,12 +70,15 @@ class ApplyAdaptEdit:
             "required": {
                 "model": ("MODEL", {"tooltip": "A Qwen-Image-Edit or FLUX.1 model."}),
                 "adapter": (ADAPTER, {"tooltip": "From Load Adapter."}),
-                "mask": ("MASK", {"tooltip": "1 = edit; of the shape of the picture that is sampled."}),
+                "mask": (
+                    "MASK",
+                    {"tooltip": "Where to edit (1 = edit), in the proportions of the sampled picture."},
+                ),
                 "strength": (
                     "FLOAT",
                     {
                         "default": 1.0, "min": -10.0, "max": 10.0, "step": 0.05,
-                        "tooltip": "1 as trained; 0 leaves the model as it is.",
+                        "tooltip": "1: as trained. 0: the adapter has no effect.",
                     },
                 ),
             }

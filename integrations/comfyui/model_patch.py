@@ -1,4 +1,4 @@
-"""The adapter in ComfyUI's own DiT classes, through ComfyUI's own hooks; no weight or class is touched.
+"""The adapter in ComfyUI's own DiT classes, through ComfyUI's own hooks; no weight or class is changed.
 
 A wrapper around the model's forward turns the mask and the call's text states into the adapter's condition
 and puts it into this call's transformer options; a replace-patch on each block adds that block adapter's
@@ -36,7 +36,9 @@ class Dit:
 
 @dataclass(frozen=True)
 class Call:
-    """One forward of the model. length: tokens of the target; num_text: text tokens before them if joined."""
+    """One forward of the model. length: tokens of the target. num_text: text tokens before them in
+    joined blocks.
+    """
 
     condition: Condition
     length: int
@@ -54,12 +56,12 @@ def patched(model: Any, adapter: Any, mask: Tensor, scale: float) -> Any:
     mask = mask.unsqueeze(0) if mask.ndim == 2 else mask
     check_region(mask)
     if not mask.any(dim=(1, 2)).all():
-        raise AdaptEditError("the region is empty, so there is nothing to edit; mark the place in it")
+        raise AdaptEditError("the region is empty, so there is nothing to edit; mark the place to edit")
     model = model.clone()
     if scale == 0:
         return model
     if model.get_wrappers("diffusion_model", KEY):
-        raise AdaptEditError("an AdaptEdit adapter is on this model already; apply one, with one mask")
+        raise AdaptEditError("this model already has an AdaptEdit adapter; apply only one, with one mask")
     model.add_wrapper_with_key("diffusion_model", KEY, _Begin(adapter, mask.detach().float(), scale))
     replaced = model.model_options["transformer_options"].get("patches_replace", {}).get("dit", {})
     for (kind, number), block in zip(dit.blocks, adapter.model.blocks, strict=True):
@@ -88,12 +90,12 @@ def _check_made_for(config: AdapterConfig, dit: Dit) -> None:
     if wanted != found:
         raise AdaptEditError(
             f"the adapter was made for {config.backbone_name!r} (class, width, text width, blocks = "
-            f"{wanted}), not for this model ({found}); load one that was trained for it"
+            f"{wanted}), not for this model ({found}); load one that was trained for this model"
         )
 
 
 class _Begin:
-    """Around the model's forward: this call's condition into a copy of its transformer options."""
+    """Wraps the model's forward: puts this call's condition into a copy of its transformer options."""
 
     def __init__(self, adapter: Any, mask: Tensor, scale: float) -> None:
         self.adapter, self.mask, self.scale = adapter, mask, scale
@@ -114,19 +116,19 @@ class _Begin:
         (h, w), (height, width) = grid, self.mask.shape[1:]
         if abs(width * h - height * w) > max(width, height):  # more than a token
             raise AdaptEditError(
-                f"the mask is {width}x{height} pixels and the latent {w}x{h} tokens, another shape; "
-                "give the mask of the picture that is sampled, and no conditioning with an area"
+                f"the mask is {width}x{height} pixels and the latent {w}x{h} tokens, which has other "
+                "proportions; give a mask of the sampled picture, and use no conditioning with an area"
             )
 
 
 class _After:
-    """In place of a block: the block, or what another node put there, then the adapter."""
+    """Replaces a block: runs the block, or what another node put in its place, then the adapter."""
 
     def __init__(self, adapter: Any, block: nn.Module, text_first: bool, before: Any) -> None:
         self.adapter, self.block, self.text_first, self.before = adapter, block, text_first, before
 
     def models(self) -> list[Any]:
-        """What ComfyUI loads together with the model."""
+        """The patchers that ComfyUI loads together with the model."""
         others = getattr(self.before, "models", None)
         return [self.adapter, *(others() if others else [])]
 

@@ -1,4 +1,4 @@
-"""Any model of ComfyUI's on a crop around the region, and its result back in the picture."""
+"""Nodes that crop a picture around the region for any ComfyUI model, and put the result back."""
 
 from __future__ import annotations
 
@@ -18,32 +18,40 @@ _FEATHER = (
     "FLOAT",
     {
         "default": -1.0, "min": -1.0, "max": 4096.0, "step": 1.0,
-        "tooltip": "Pixels of the soft edge; -1: a twentieth of the region. The same in Crop and Stitch.",
+        "tooltip": "Width of the soft edge in pixels. -1: one twentieth of the region's size. "
+        "Use the same value in Crop to Region and in Stitch.",
     },
 )  # fmt: skip
 
 
 class CropToRegion:
-    """What a model should see of a large picture."""
+    """Cuts out the part of a large picture that a model should see."""
 
     CATEGORY = CATEGORY
-    DESCRIPTION = "Cuts out the region with its surroundings, for any model to edit; Stitch puts it back."
+    DESCRIPTION = (
+        "Crops the picture to the region and its surroundings. Edit the crop with any model, then put it "
+        "back with Stitch."
+    )
     FUNCTION = "crop"
     RETURN_TYPES = ("IMAGE", "MASK", BOX)
     RETURN_NAMES = ("image", "mask", "box")
-    OUTPUT_TOOLTIPS = ("The crop.", "The mask's part in it.", "Where it was, for Stitch.")
+    OUTPUT_TOOLTIPS = (
+        "The cropped picture.",
+        "The same crop of the mask.",
+        "The position of the crop. Connect it to Stitch.",
+    )
 
     @classmethod
     def INPUT_TYPES(cls) -> dict[str, Any]:
         return {
             "required": {
-                "image": ("IMAGE", {"tooltip": "A batch gets one crop that fits all of it."}),
-                "mask": ("MASK", {"tooltip": "1 = edit; of the picture's size."}),
+                "image": ("IMAGE", {"tooltip": "All pictures of a batch get the same crop."}),
+                "mask": ("MASK", {"tooltip": "Where to edit (1 = edit). It must have the picture's size."}),
                 "context": (
                     "FLOAT",
                     {
                         "default": 2.0, "min": 1.0, "max": 64.0, "step": 0.1,
-                        "tooltip": "Side of the crop over that of what may change.",
+                        "tooltip": "Side of the crop, as a multiple of the side of the area that may change.",
                     },
                 ),
                 "feather": _FEATHER,
@@ -66,29 +74,32 @@ class CropToRegion:
 
 
 class Stitch:
-    """An edit back in the picture that it was made from."""
+    """Puts an edit back into the picture that it was made from."""
 
     CATEGORY = CATEGORY
     DESCRIPTION = (
-        "Puts an edited picture, or the crop of one, back into its source: at the source's size and detail, "
-        "without a change of tone, and with every value outside the mask as it was."
+        "Puts an edited picture or crop back into its source. The result has the source's size. A change of "
+        "the overall tone is removed, and outside the feathered mask every value stays the same."
     )
     FUNCTION = "stitch"
     RETURN_TYPES = ("IMAGE",)
     RETURN_NAMES = ("image",)
-    OUTPUT_TOOLTIPS = ("Of the source's size, its own bits outside the feathered mask.",)
+    OUTPUT_TOOLTIPS = ("The source with the edit. Outside the feathered mask it is exactly the source.",)
 
     @classmethod
     def INPUT_TYPES(cls) -> dict[str, Any]:
         return {
             "required": {
                 "source": ("IMAGE", {"tooltip": "The picture before the edit."}),
-                "edited": ("IMAGE", {"tooltip": "The whole picture or the crop, edited; of any size."}),
-                "mask": ("MASK", {"tooltip": "1 = edit; of the source's size."}),
+                "edited": (
+                    "IMAGE",
+                    {"tooltip": "The edited picture or crop. Any size with the same proportions."},
+                ),
+                "mask": ("MASK", {"tooltip": "Where to edit (1 = edit). It must have the source's size."}),
                 "feather": _FEATHER,
             },
             "optional": {
-                "box": (BOX, {"tooltip": "From Crop to Region, if `edited` is such a crop."}),
+                "box": (BOX, {"tooltip": "From Crop to Region. Needed if `edited` is a crop."}),
             },
         }
 
@@ -99,7 +110,9 @@ class Stitch:
 
         given = _sized(mask, source)
         if len(edited) != len(source):
-            raise AdaptEditError(f"{len(edited)} edited pictures for {len(source)} sources; give as many")
+            raise AdaptEditError(
+                f"{len(edited)} edited pictures for {len(source)} sources; give one for each source"
+            )
         width, height = given[0].size
         box = box or (0, 0, width, height)
         _check_shape(edited, box)
@@ -110,7 +123,7 @@ class Stitch:
             alpha = _alpha(region, feather)
             if (alpha - Region.from_box(box, alpha.size)).mask.any():
                 raise AdaptEditError(
-                    "the mask reaches beyond the crop; give Crop to Region this mask and feather"
+                    "the mask reaches beyond the crop; use the same mask and feather in Crop to Region"
                 )
             weight = alpha.crop(box)
             seen = resize(before.rgb.crop(box), after.size)
@@ -120,7 +133,7 @@ class Stitch:
 
 
 def _sized(mask: Tensor, image: Tensor) -> list[Region]:
-    """One region of its size for each picture."""
+    """One region for each picture, of the picture's size."""
     given = tensors.regions(mask, len(image))
     width, height = given[0].size
     if (height, width) != tuple(image.shape[1:3]):
@@ -132,22 +145,23 @@ def _sized(mask: Tensor, image: Tensor) -> list[Region]:
 
 
 def _alpha(region: Region, feather: float) -> Region:
-    """Which pixels may change, as the AdaptEdit node has it."""
+    """The pixels that may change, as the AdaptEdit node computes them."""
     from adaptedit.editing.compose import exact_alpha
     from adaptedit.editing.crops import INVISIBLE
     from adaptedit.editing.pipeline import feather_of
 
     if region.bbox(INVISIBLE) is None:
-        raise AdaptEditError("the region is empty, so there is nothing to edit; mark the place in it")
+        raise AdaptEditError("the region is empty, so there is nothing to edit; mark the place to edit")
     return exact_alpha(region, feather_of(region) if feather < 0 else feather)
 
 
 def _check_shape(edited: Tensor, box: Box) -> None:
-    """A stretched edit would be squeezed back with all its proportions wrong."""
+    """AdaptEditError for other proportions: the edit would be put back distorted."""
     width, height = box[2] - box[0], box[3] - box[1]
     h, w = edited.shape[1:3]
     if abs(w / h / (width / height) - 1) > 0.05:
         raise AdaptEditError(
-            f"the edited picture is {w}x{h} pixels and its place {width}x{height}, another shape; "
+            f"the edited picture is {w}x{h} pixels and its place {width}x{height}, which has "
+            "other proportions; "
             "give it the same proportions, or connect the box of Crop to Region"
         )

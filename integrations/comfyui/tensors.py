@@ -1,4 +1,4 @@
-"""ComfyUI's tensors to the library's pictures and regions, and back without touching a bit outside the edit.
+"""Converts ComfyUI's tensors to pictures and regions, and back without a change outside the edit.
 
 IMAGE: float32 (B, H, W, 3 or 4), mostly in [0, 1]. MASK: float32 (B, H, W) in [0, 1], 1 = edit.
 """
@@ -21,14 +21,15 @@ if TYPE_CHECKING:
 
 
 def pictures(image: Tensor) -> list[Picture]:
-    """One picture of 8 bits a batch entry, rounded and clipped. AdaptEditError for another shape, and NaN."""
+    """One 8-bit picture for each batch entry, rounded and clipped. AdaptEditError for another shape, NaN."""
     from adaptedit.pictures.picture import Picture
 
     if image.ndim != 4 or image.shape[3] not in (3, 4) or image.numel() == 0:
         raise AdaptEditError(f"an IMAGE is (B, H, W, 3 or 4) and not empty, got {tuple(image.shape)}")
     if not image.isfinite().all():
         raise AdaptEditError(
-            "the IMAGE has NaN or infinite values; mend what made it (VAE in full precision)"
+            "the IMAGE has NaN or infinite values; fix the node that made it, for example with a VAE in "
+            "full precision"
         )
     return [Picture.open(_levels(one)) for one in image]
 
@@ -40,14 +41,16 @@ def regions(mask: Tensor, count: int) -> list[Region]:
     """
     masks = mask.unsqueeze(0) if mask.ndim == 2 else mask
     if masks.ndim != 3:
-        raise AdaptEditError(f"a MASK is (B, H, W), got {tuple(mask.shape)}; give one that is not an IMAGE")
+        raise AdaptEditError(f"a MASK is (B, H, W), got {tuple(mask.shape)}; connect a MASK, not an IMAGE")
     if masks.shape[1:] == (64, 64) and not masks.any():
         raise AdaptEditError(
             "the MASK is the empty one that Load Image gives for a picture without transparency; "
-            "paint one in the mask editor, or disconnect it to have the region found"
+            "paint a mask in the mask editor, or disconnect it, and the region is found automatically"
         )
     if len(masks) not in (1, count):
-        raise AdaptEditError(f"{len(masks)} masks for {count} pictures; give one, or as many")
+        raise AdaptEditError(
+            f"{len(masks)} masks for {count} pictures; give one mask, or one for each picture"
+        )
     found = [Region.from_array(one.detach().float().cpu().numpy()) for one in masks]
     return found * count if len(found) == 1 else found
 
@@ -60,9 +63,8 @@ def masks(found: Sequence[Region]) -> Tensor:
 def moved(image: Tensor, before: Image.Image, after: Image.Image) -> Tensor:
     """`image` (H, W, C) with the change between two 8-bit RGB views of it, the first of which is its own.
 
-    A value whose level did not change keeps its bits, even those beyond [0, 1], and so does alpha. Any other
-    becomes the new level, plus what 8 bits had cut off the old one: the new level exactly where that is
-    nothing, as in every picture that Load Image gives.
+    A value whose level did not change keeps its bits, even beyond [0, 1], and so does alpha. Any other value
+    becomes the new level plus the rounding error of the old one. Pictures from Load Image have no such error.
     """
     old, new = (torch.from_numpy(np.array(view)).to(image.device) for view in (before, after))
     colours = image[..., :3]

@@ -1,4 +1,4 @@
-"""Files out: whole or not at all, and only where their owner lets us write."""
+"""Writes files whole or not at all, and only where their permissions allow it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def write_atomically(path: str | Path, data: bytes) -> None:
 
     A symbolic link stays: the file that it points to is replaced. A file that is there keeps its mode, and
     its owner where we may set it; a new one gets what the umask allows. Data for a pipe or a device is
-    written into it. Raises AdaptEditError as `check_writable`, and if the disk does not take the data.
+    written into it. Raises AdaptEditError as `check_writable`, and if writing fails.
     """
     check_writable(path)
     target = _target(path)
@@ -35,14 +35,14 @@ def write_atomically(path: str | Path, data: bytes) -> None:
 def replacing(path: str | Path) -> Iterator[Path]:
     """The body writes to the path that it gets; if it ends well, that file takes the place of `path`.
 
-    As `write_atomically`, for whoever can write to a path only. An OSError in the body becomes an
+    As `write_atomically`, for libraries that can write only to a path. An OSError in the body becomes an
     AdaptEditError that names `path`; whatever goes wrong, nothing is left behind.
     """
     check_writable(path)
     target = _target(path)
     temporary = target.with_name(f".{secrets.token_hex(8)}.tmp")
     try:
-        temporary.touch(exist_ok=False)  # by the umask; some libraries would make it readable for us alone
+        temporary.touch(exist_ok=False)  # by the umask; some libraries would let only this user read it
         mode = stat.S_IMODE(temporary.stat().st_mode)
         yield temporary
         os.chmod(temporary, mode)
@@ -57,7 +57,7 @@ def replacing(path: str | Path) -> Iterator[Path]:
 
 
 def check_writable(path: str | Path) -> None:
-    """Refuses before the work what could not be written after it.
+    """Checks before long work that its result can be written.
 
     Raises AdaptEditError for a folder, a folder that does not exist or cannot be written to, a name that is
     too long, and a read-only file (for root too, whom the system would not stop).
@@ -73,7 +73,7 @@ def check_writable(path: str | Path) -> None:
         status = os.stat(target)
     except FileNotFoundError:
         if not stat.S_ISDIR(parent.st_mode):
-            raise AdaptEditError(f"{path}: {folder} is no folder; give another name") from None
+            raise AdaptEditError(f"{path}: {folder} is not a folder; give another name") from None
         if not os.access(target.parent, os.W_OK | os.X_OK):
             raise AdaptEditError(f"{path}: the folder {folder} is read-only; give another one") from None
         return
@@ -90,7 +90,7 @@ def _target(path: str | Path) -> Path:
     try:
         return Path(os.path.realpath(path))
     except ValueError:  # a zero in the name
-        raise AdaptEditError(f"{str(path)!r} is no name for a file; give another") from None
+        raise AdaptEditError(f"{str(path)!r} is not a name for a file; give another") from None
 
 
 def _copy_ownership(source: Path, target: Path) -> None:

@@ -1,6 +1,6 @@
-"""JSON lines that several processes write at the same time: OUT/shards/NAME.RANK.jsonl, one file a process.
+"""JSON lines that several processes write at the same time: OUT/shards/NAME.RANK.jsonl, one for each.
 
-A kill at any moment leaves them readable.
+They stay readable when a process is killed at any moment.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ Row = dict[str, Any]
 
 
 def append(out: Path, name: str, rank: int | str, row: Row) -> None:
-    """One line, in one write. What a kill left of an earlier line is ended first, so it spoils nothing.
+    """Writes one line, in one write. If a killed process left an unfinished line, that line is ended first.
 
-    rank: of the only process that writes this file, or another name for it. Raises OSError.
+    rank: the number of the only process that writes this file, or another name for it. Raises OSError.
     """
     path = out / "shards" / f"{name}.{rank}.jsonl"
     with path.open("a+b") as file:
@@ -30,7 +30,7 @@ def append(out: Path, name: str, rank: int | str, row: Row) -> None:
 
 
 def read(out: Path, name: str) -> list[Row]:
-    """All whole lines of every shard. What is no JSON object is left out, such as a line cut by a kill."""
+    """All rows of every shard. A line that is not a JSON object is left out, such as an unfinished one."""
     rows = []
     for path in sorted((out / "shards").glob(f"{name}.*.jsonl")):
         if path.is_file():
@@ -47,5 +47,5 @@ def read(out: Path, name: str) -> list[Row]:
 def merged(
     out: Path, name: str, rows: list[Row], write: Callable[[Path, bytes], None] = write_atomically
 ) -> None:
-    """Writes NAME.jsonl; the shards stay, another process may still be writing its last line."""
+    """Writes NAME.jsonl. The shards stay, because another process may still be writing its last line."""
     write(out / f"{name}.jsonl", "".join(json.dumps(row) + "\n" for row in rows).encode())

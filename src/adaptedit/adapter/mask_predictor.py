@@ -22,9 +22,9 @@ _PRIOR_LOGIT = -2.0  # a typical region covers about an eighth of the picture
 class MaskPredictor(nn.Module):
     """M = sigmoid(Upsample(ConvHead(CrossAttn(q = gamma * Q + beta; k, v = phi(features))))).
 
-    Q is a learned 16 x 16 grid, (gamma, beta) come from the instruction by FiLM. The two cross-attention
-    layers, their soft locality and the picture as the conv head's guide are our choice: Eq. 8 does not
-    give them.
+    Q is a learned 16 x 16 grid, (gamma, beta) come from the instruction by FiLM. Eq. 8 gives
+    neither the number of cross-attention layers, nor their soft locality, nor the picture as the conv head's
+    guide: these are our choice.
     """
 
     def __init__(self, config: AdapterConfig) -> None:

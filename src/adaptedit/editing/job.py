@@ -31,7 +31,7 @@ class EditJob:
                 )
         region = options.region
         if region is not None and not options.adjusts_region and region.bbox(INVISIBLE) is None:
-            raise AdaptEditError("the region is empty, so there is nothing to edit; mark the place in it")
+            raise AdaptEditError("the region is empty, so there is nothing to edit; mark the place to edit")
 
 
 def check_instruction(text: str) -> None:

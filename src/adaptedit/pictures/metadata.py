@@ -1,7 +1,7 @@
 """What a picture's file says beside its pixels, and what of it an edited copy may keep.
 
 An edited copy must not carry the unedited picture along, so this is a list of what is kept, not of what is
-dropped (our choice). Previews hide in EXIF's second directory, in maker notes, XMP, Photoshop's blocks and
+dropped. Previews hide in EXIF's second directory, in maker notes, XMP, Photoshop's blocks and
 the further pictures of an MPO; none of these is kept, nor are comments and text chunks.
 """
 

@@ -34,7 +34,7 @@ def save(image: Image.Image | Image16, path: str | Path) -> None:
     PNG, WebP, TIFF and BMP are lossless: the file has the very pixels. JPEG is not, for no pixel. The result
     of an edit whose source was a JPEG is written with the source's own quantisation tables, subsampling and
     progression, so that its quality is the source's and what was not edited comes back nearly the same; any
-    other picture with quality 95 and full colour resolution (our choice). 16 bits go into PNG and TIFF.
+    other picture with quality 95 and full colour resolution. 16 bits go into PNG and TIFF.
 
     Of `image.info`, as `Picture.restore` leaves it, "icc_profile", "exif" and "dpi" are written where the
     format has a place for them: BMP has none for the first two, WebP none for dpi.

@@ -1,7 +1,7 @@
 """What a picture file declares, counted before a decoder works on it.
 
 A decoder's time follows what the file declares, not its size: a JPEG of 363 kB with 30,000 empty scans takes
-23 seconds. So scans, chunks and profiles have limits, far above what cameras and programs write (ours).
+23 seconds. So scans, chunks and profiles have limits, far above what cameras and programs write.
 """
 
 from __future__ import annotations

@@ -26,7 +26,7 @@ class PixelDecoder(nn.Module):
     Convolutions at 1/8, 1/4 and 1/2 of the picture's size. The two larger ones see source and sketch too. The
     features scale and shift the last layers, so that one set of filters serves every style and material. The
     last layer starts at zero, so an untrained decoder adds nothing. Real backbones decode with a VAE that
-    never sees the source; this one is our choice, because a token here is only 16 pixels wide.
+    never sees the source; this one does, because a token here is only 16 pixels wide.
     """
 
     def __init__(self, config: DecoderConfig) -> None:
