@@ -17,9 +17,8 @@ from adaptedit.backbones.denoise import denoise, follow_source_outside
 from adaptedit.editing.pipeline import AdaptEditPipeline
 from adaptedit.pictures.tensors import to_pil, to_tensor
 from adaptedit.region import Region, Size
-from matrix_report import pytest_addoption, pytest_collection_modifyitems, pytest_terminal_summary
 
-__all__ = ["pytest_addoption", "pytest_collection_modifyitems", "pytest_terminal_summary"]
+pytest_plugins = ("matrix_report", "skip_report")
 
 PATCH = 16
 

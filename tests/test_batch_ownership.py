@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +15,6 @@ import pytest
 from PIL import Image
 
 from adaptedit.editing.pipeline import AdaptEditPipeline
-from adaptedit.errors import AdaptEditError
-from adaptedit.interfaces.batch import manifest
-from adaptedit.interfaces.batch.outputs import Outputs
-from adaptedit.interfaces.batch.processes import in_processes
-from adaptedit.interfaces.batch.records import Record
 from adaptedit.pictures.formats import WRITABLE
 from conftest import FakeAdapter
 from test_batch import batch, hashes, jobs, rows
@@ -264,35 +257,3 @@ def test_a_kill_leaves_nothing_unknown(
         batch(path, out.parent / "whole")
         assert hashes(out) == hashes(out.parent / "whole")
     assert list(out.glob(".*.tmp")) == [foreign]
-
-
-@dataclass(frozen=True)
-class Start:
-    """An editor without a model, that writes a record's id; the second process finds a file that appeared."""
-
-    out: Path
-
-    def __call__(self, number: int) -> Any:
-        outputs = Outputs(self.out)
-
-        def edit(record: Record) -> dict[str, Any]:
-            if record.id == "3":
-                put(self.out / "3.png")
-            try:
-                outputs.write({path: record.id.encode() for path in record.outputs})
-            except AdaptEditError as error:
-                outputs.remove(record.outputs)
-                return manifest.row(record, "failed", str(error))
-            return manifest.row(record, "done") | {"outputs": list(record.outputs)}
-
-        return edit
-
-
-def test_processes_know_what_the_others_wrote(out: Path) -> None:
-    records = [Record(f"{n}", (f"{n}.png",), out, {}) for n in range(6)]
-    for _ in range(2):  # the second time, all files but one are this batch's, by other processes
-        found = {row["id"]: row["status"] for row in in_processes(records, Start(out), 2)}
-        assert found == dict.fromkeys("012345", "done") | {"3": "failed"}
-        assert (out / "3.png").read_bytes() == MINE and (out / "5.png").read_bytes() == b"5"
-        claims = [path.read_text().splitlines() for path in (out / "shards").glob("outputs.*.jsonl")]
-        assert all(json.loads(line)["path"] for lines in claims for line in lines)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import time
@@ -13,6 +14,8 @@ from typing import Any
 import pytest
 
 from adaptedit.errors import AdaptEditError
+from adaptedit.interfaces.batch import manifest
+from adaptedit.interfaces.batch.outputs import Outputs
 from adaptedit.interfaces.batch.processes import in_processes
 from adaptedit.interfaces.batch.records import Record
 
@@ -91,3 +94,38 @@ def test_what_is_no_records_fault_ends_the_batch(tmp_path: Path) -> None:
 
 def test_no_process_is_started_for_nothing(tmp_path: Path) -> None:
     assert list(in_processes([], Start(tmp_path, {}), 2)) == [] and not (tmp_path / "log").exists()
+
+
+MINE = b"a file of the user's"
+
+
+@dataclass(frozen=True)
+class Writing:
+    """An editor without a model, that writes a record's id; the second process finds a file that appeared."""
+
+    out: Path
+
+    def __call__(self, number: int) -> Any:
+        outputs = Outputs(self.out)
+
+        def edit(record: Record) -> dict[str, Any]:
+            if record.id == "3":
+                (self.out / "3.png").write_bytes(MINE)
+            try:
+                outputs.write({path: record.id.encode() for path in record.outputs})
+            except AdaptEditError as error:
+                outputs.remove(record.outputs)
+                return manifest.row(record, "failed", str(error))
+            return manifest.row(record, "done") | {"outputs": list(record.outputs)}
+
+        return edit
+
+
+def test_processes_know_what_the_others_wrote(tmp_path: Path) -> None:
+    records = [Record(f"{n}", (f"{n}.png",), tmp_path, {}) for n in range(6)]
+    for _ in range(2):  # the second time, all files but one are this batch's, by other processes
+        found = {row["id"]: row["status"] for row in in_processes(records, Writing(tmp_path), 2)}
+        assert found == dict.fromkeys("012345", "done") | {"3": "failed"}
+        assert (tmp_path / "3.png").read_bytes() == MINE and (tmp_path / "5.png").read_bytes() == b"5"
+        claims = [path.read_text().splitlines() for path in (tmp_path / "shards").glob("outputs.*.jsonl")]
+        assert all(json.loads(line)["path"] for lines in claims for line in lines)

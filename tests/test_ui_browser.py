@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from adaptedit.editing.options import LoadOptions
 from adaptedit.editing.pipeline import AdaptEditPipeline
 from adaptedit.interfaces.loading import load_pipeline
 from adaptedit.interfaces.ui.models import Models
@@ -26,7 +27,7 @@ CHROMIUM = os.environ.get("CHROMIUM") or next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None
 )
 if CHROMIUM is None:
-    MISSING.append("a Chromium (name one in $CHROMIUM)")
+    MISSING.append("a Chromium (`make browser` installs Debian's, $CHROMIUM names another)")
 pytestmark = pytest.mark.skipif(bool(MISSING), reason=f"not here: {', '.join(MISSING)}")
 
 DESK = Path(__file__).parents[1] / "examples" / "desk.png"
@@ -41,14 +42,14 @@ if not MISSING:
 
 @pytest.fixture(scope="module")
 def tiny() -> AdaptEditPipeline:
-    return load_pipeline("tiny", None)
+    return load_pipeline(LoadOptions())
 
 
 @pytest.fixture(scope="module")
 def address(tiny: AdaptEditPipeline) -> Iterator[str]:
 
-    def load(backbone: str, adapter: str | None) -> AdaptEditPipeline:
-        return tiny if backbone == "tiny" else load_pipeline(backbone, adapter)
+    def load(options: LoadOptions) -> AdaptEditPipeline:
+        return tiny if options.backbone == "tiny" else load_pipeline(options)
 
     models = Models(load=load)
     with serving(models, host="127.0.0.1", port=None, share=False) as address:
