@@ -1,8 +1,10 @@
 """What a full-size picture loses on its way through an editor that works at 128 pixels, three ways.
 
-    python benchmarks/compose/run.py            # an hour on one core; results.md, samples.jsonl, pictures/
-    python benchmarks/compose/run.py --quick    # two minutes
-    python benchmarks/compose/run.py --data DIR # rendered scenes of `adaptedit data render`; rendered.md
+    python benchmarks/compose/run.py              # results.md, samples.jsonl; some ten minutes on one core
+    python benchmarks/compose/run.py --sizes 128 256 512 1024    # without the large ones: three minutes
+    python benchmarks/compose/run.py --quick      # two scenes of each size; prints the tables only
+    python benchmarks/compose/run.py --data DIR   # rendered scenes of `adaptedit data render`; rendered.md
+    python benchmarks/compose/run.py --sheet FILE # the first four scenes of 512 pixels, to look at
 
 stretch: the whole picture is squeezed to the working size, edited, enlarged. resize: the same with its aspect
 kept, bars around it. crop-and-stitch: `AdaptEditPipeline`, preserve="exact". All with the true region, and
@@ -13,7 +15,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -23,17 +24,16 @@ import torch
 from PIL import Image
 from scenes import scenes
 
+from adaptedit.data.sample import EditSample
 from adaptedit.editing.compose import exact_alpha, resize, without_drift
 from adaptedit.editing.pipeline import AdaptEditPipeline, feather_of
 from adaptedit.errors import NoLocalRegion
 from adaptedit.evaluation.benchmarks import benchmark
-from adaptedit.evaluation.metrics.shift import Shift
-from adaptedit.data.sample import EditSample
 from adaptedit.region import Region
 
 HERE = Path(__file__).parent
 COUNTS = {128: 24, 256: 24, 512: 24, 1024: 24, 2048: 12, 4096: 6}
-Editor = Callable[[EditSample], Image.Image]
+Editor = Callable[[AdaptEditPipeline, EditSample], Image.Image]
 
 
 def through(pipe: AdaptEditPipeline, sample: EditSample, small: Image.Image, region: Region) -> Image.Image:
@@ -70,12 +70,20 @@ def predicted(pipe: AdaptEditPipeline, sample: EditSample) -> Image.Image:
     return pipe(sample.source, sample.instruction, seed=0).images[0]
 
 
-WAYS = {
+WAYS: dict[str, Editor] = {
     "stretch": stretch,
     "resize": letterbox,
     "crop-and-stitch": stitched,
     "crop-and-stitch, predicted region": predicted,
 }
+
+
+def edit_by(pipe: AdaptEditPipeline, sample: EditSample, way: str) -> Image.Image:
+    """The source where no region is found."""
+    try:
+        return WAYS[way](pipe, sample)
+    except NoLocalRegion:
+        return sample.source
 
 
 def measure(sample: EditSample, result: Image.Image) -> dict[str, float]:
@@ -87,7 +95,6 @@ def measure(sample: EditSample, result: Image.Image) -> dict[str, float]:
     seam = outside & reach
     far = ~reach
     inside = sample.region.mask >= 0.5
-    moved = Shift()(sample, result, None)
     gradients = [_gradient(one)[seam].mean() for one in (after, target)]
     return {
         "dB outside and seam": _psnr((after - target)[outside]),
@@ -95,8 +102,6 @@ def measure(sample: EditSample, result: Image.Image) -> dict[str, float]:
         "bit-equal outside": float((after == before).all(axis=2)[far].mean()) if far.any() else 1.0,
         "seam gradient over target's": float(gradients[0] / max(gradients[1], 1e-6)),
         "drift": float(np.abs((after - before)[far].mean(axis=0)).max()) if far.any() else 0.0,
-        "shift": moved.get("shift", float("nan")),
-        "zoom error": moved.get("zoom-error", float("nan")),
         "L1 inside": float(np.abs(after - target)[inside].mean()) / 255,
     }
 
@@ -175,30 +180,25 @@ def blends(pipe: AdaptEditPipeline, count: int) -> list[dict[str, object]]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--sizes", type=int, nargs="+", choices=COUNTS, default=list(COUNTS))
     parser.add_argument("--data", type=Path)
+    parser.add_argument("--sheet", type=Path)
     options = parser.parse_args()
     quick: bool = options.quick
     torch.set_num_threads(1)
     pipe = AdaptEditPipeline.from_pretrained("tiny")
-    (HERE / "pictures").mkdir(exist_ok=True)
+    if options.sheet:
+        _sheet(pipe, scenes(512, 4)).save(options.sheet)
+        return
     rows: list[dict[str, object]] = []
-    for name, samples in sources(quick, options.data):
-        for number, sample in enumerate(samples):
-            strip = [sample.source]
-            for way, edit in WAYS.items():
-                start = time.perf_counter()
-                try:
-                    result = edit(pipe, sample)
-                except NoLocalRegion:
-                    result = sample.source
-                seconds = time.perf_counter() - start
-                strip.append(result)
+    for name, samples in sources(quick, options.data, options.sizes):
+        for sample in samples:
+            for way in WAYS:
+                numbers = measure(sample, edit_by(pipe, sample, way))
                 rows.append(
-                    {"id": sample.id, "size": name, "way": way, "seconds": seconds}
-                    | {key: round(value, 5) for key, value in measure(sample, result).items()}
+                    {"id": sample.id, "size": name, "way": way}
+                    | {key: round(value, 5) for key, value in numbers.items()}
                 )
-            if number < 3:
-                _strip([*strip, sample.target]).save(HERE / "pictures" / f"{sample.id}.jpg", quality=90)
         print(name, "done", flush=True)
     name = "rendered" if options.data else "results"
     mixed = [] if options.data else blends(pipe, 8 if quick else 96)
@@ -210,16 +210,15 @@ def main() -> None:
     print(text)
 
 
-def sources(quick: bool, data: Path | None) -> Iterator[tuple[str, list[EditSample]]]:
+def sources(quick: bool, data: Path | None, sizes: list[int]) -> Iterator[tuple[str, list[EditSample]]]:
     if data is not None:
         rendered = benchmark("magicbrush-dev-inde", path=data)
         loaded = [rendered.load(one) for session in rendered.sessions for one in session]
         local = [sample for sample in loaded if sample.region and sample.region.coverage() < 0.5]
         yield f"rendered, {local[0].source.width}", local[:48]
         return
-    for longest, count in COUNTS.items():
-        if not quick or longest <= 1024:
-            yield str(longest), scenes(longest, 2 if quick else count)
+    for longest in sizes:
+        yield str(longest), scenes(longest, 2 if quick else COUNTS[longest])
 
 
 def tables(rows: list[dict[str, object]], mixed: list[dict[str, object]]) -> str:
@@ -253,18 +252,20 @@ def _table(rows: list[dict[str, object]], by: tuple[str, str]) -> str:
     lines = [f"| {' | '.join([*by, 'n', *columns])} |", f"|{'---|' * (len(columns) + 3)}"]
     for first, second in dict.fromkeys((row[by[0]], row[by[1]]) for row in rows):
         chosen = [row for row in rows if (row[by[0]], row[by[1]]) == (first, second)]
-        cells = [f"{np.nanmean([float(row[c]) for row in chosen]):.4g}" for c in columns]  # type: ignore[arg-type]
+        cells = [f"{np.mean([float(row[c]) for row in chosen]):.4g}" for c in columns]  # type: ignore[arg-type]
         lines.append(f"| {' | '.join([str(first), str(second), str(len(chosen)), *cells])} |")
     return "\n".join(lines)
 
 
-def _strip(pictures: list[Image.Image]) -> Image.Image:
-    """source | stretch | resize | crop-and-stitch | the same, predicted | target; 320 pixels wide each."""
-    width, height = pictures[0].size
-    size = (320, round(320 * height / width))
-    sheet = Image.new("RGB", (size[0] * len(pictures), size[1]))
-    for index, picture in enumerate(pictures):
-        sheet.paste(picture.resize(size, Image.Resampling.LANCZOS), (index * size[0], 0))
+def _sheet(pipe: AdaptEditPipeline, samples: list[EditSample]) -> Image.Image:
+    """A row for each scene: source | stretch | resize | crop-and-stitch | the same, predicted | target."""
+    size = (256, 192)
+    sheet = Image.new("RGB", (size[0] * (len(WAYS) + 2), size[1] * len(samples)))
+    for row, sample in enumerate(samples):
+        pictures = [sample.source, *(edit_by(pipe, sample, way) for way in WAYS), sample.target]
+        for column, picture in enumerate(pictures):
+            small = picture.resize(size, Image.Resampling.LANCZOS)
+            sheet.paste(small, (column * size[0], row * size[1]))
     return sheet
 
 
