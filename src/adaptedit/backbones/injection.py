@@ -1,10 +1,10 @@
 """How the adapter gets into a frozen DiT, and out again, without touching a weight or a class.
 
-A torch pre-hook on the root forward turns its arguments and the active region into the call's state; a
-diffusers hook on each block adds the block adapter's output to the target tokens. The backbone owns nothing
-of the adapter. Attach before `enable_cache()`. While attached, do not deep-copy the backbone (the copy would
-run the original's blocks), and turn on checkpointing through the adapter (the usual function recomputes with
-the latest call's state).
+A torch pre-hook on the root forward turns its arguments and the active region into the call's state; a hook
+on each block (diffusers' kind, where the block is of diffusers) adds the block adapter's output to the target
+tokens. The backbone owns nothing of the adapter. Attach before `enable_cache()`. While attached, the backbone
+cannot be copied (the copy would run the original's blocks), and checkpointing is turned on through the
+adapter (the usual function recomputes with the latest call's state).
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import torch
-from diffusers.hooks.hooks import HookRegistry, ModelHook
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
@@ -24,6 +23,7 @@ from adaptedit.backbones.patterns import Stream, blocks_of, spec_of
 from adaptedit.errors import AdaptEditError
 
 HOOK_NAME = "adaptedit"
+NO_COPY = "a DiT with an adapter attached cannot be copied or pickled; detach() the adapter first"
 
 
 class Condition(Protocol):
@@ -88,20 +88,25 @@ class Injection:
         self._spec = spec_of(backbone)
         self._signature = inspect.signature(type(backbone).forward)
         self._root_hook = backbone.register_forward_pre_hook(self._begin, with_kwargs=True)
+        self._block_hooks: list[Callable[[], None]] = []  # each takes its hook off
         for (stream, block), adapter in zip(blocks, block_adapters, strict=True):
-            HookRegistry.check_if_exists_or_initialize(block).register_hook(
-                _BlockHook(self, adapter, stream), HOOK_NAME
-            )
+            self._block_hooks.append(self._hook(block, _BlockHook(self, adapter, stream)))
         self._checkpointing_before = self.backbone.is_gradient_checkpointing
         if self._checkpointing_before:
             self.enable_gradient_checkpointing()
+
+    def __deepcopy__(self, memo: object) -> Injection:
+        raise AdaptEditError(NO_COPY)
+
+    def __reduce__(self) -> Any:
+        raise AdaptEditError(NO_COPY)
 
     def remove(self) -> None:
         """Leave the backbone as it was before, but frozen."""
         self.state = None
         self._root_hook.remove()
-        for _, block in blocks_of(self.backbone):
-            HookRegistry.check_if_exists_or_initialize(block).remove_hook(HOOK_NAME, recurse=False)
+        for take_off in self._block_hooks:
+            take_off()
         if self._checkpointing_before:
             self.backbone.enable_gradient_checkpointing()
         elif self.backbone.is_gradient_checkpointing:
@@ -124,6 +129,13 @@ class Injection:
 
         self.backbone.enable_gradient_checkpointing(checkpoint_block)
 
+    def _hook(self, block: nn.Module, hook: _BlockHook) -> Callable[[], None]:
+        if not any(base.__module__.startswith("diffusers.") for base in type(self.backbone).__mro__):
+            return block.register_forward_hook(hook).remove
+        from adaptedit.backbones.diffusers.hooks import add_hook  # takes longer to import than torch
+
+        return add_hook(block, HOOK_NAME, hook)
+
     def _begin(self, _module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         self.state = None  # whatever happens next, no block sees an earlier call's condition
         call = self._begin_call()
@@ -141,17 +153,16 @@ class Injection:
         self.state = state
 
 
-class _BlockHook(ModelHook):
+class _BlockHook:
     """Adds one block adapter's output. Only its module differs between blocks: one compiled graph."""
 
     def __init__(self, injection: Injection, adapter: nn.Module, stream: Stream) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
         self.injection = injection
         self.adapter = adapter
         self.index = stream.output_index
         self.text_first = stream.text_first
 
-    def post_forward(self, module: nn.Module, output: Any) -> Any:
+    def __call__(self, _module: nn.Module, _args: Any, output: Any) -> Any:
         state = self.injection.state
         if state is None or state.length == 0:
             return output
@@ -175,8 +186,9 @@ def _share(count: int, rank: int, ranks: int) -> tuple[int, int]:
 
 def _check_free(block: nn.Module) -> None:
     registry = getattr(block, "_diffusers_hook", None)
-    for name, hook in registry.hooks.items() if registry is not None else ():
-        if name == HOOK_NAME:
-            raise AdaptEditError("another adapter is attached to this backbone; detach() it first")
+    hooks: dict[str, Any] = registry.hooks if registry is not None else {}
+    if HOOK_NAME in hooks or any(isinstance(one, _BlockHook) for one in block._forward_hooks.values()):
+        raise AdaptEditError("another adapter is attached to this backbone; detach() it first")
+    for name, hook in hooks.items():
         if hasattr(hook, "new_forward"):  # a cache hook: it may skip the block
             raise AdaptEditError(f"{name} is on a block already; disable the cache and attach first")

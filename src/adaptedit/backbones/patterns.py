@@ -1,7 +1,8 @@
 """How each supported DiT lays out its forward: where its blocks, its target tokens and its text states are.
 
-Read in diffusers 0.42. One row of `PATTERNS` per class; nothing else in AdaptEdit knows a DiT's class.
-docs/add-a-backbone.md says how to write one.
+Read in diffusers 0.42. One row of `PATTERNS` per class: all that an adapter has to know of it. To count an
+editor's costs, `costs` knows more: the arguments of each class's forward (`costs.inputs`), and what comes
+with the DiT in an editor. docs/add-a-backbone.md says how to write a row.
 """
 
 from __future__ import annotations
@@ -118,23 +119,34 @@ PATTERNS: dict[str, Spec] = {
 }
 
 
+def class_of(transformer: object) -> str | None:
+    """The name in PATTERNS of a DiT's class or of its nearest base; None if it has none."""
+    bases = type(uncompiled(transformer)).__mro__
+    return next((base.__name__ for base in bases if base.__name__ in PATTERNS), None)
+
+
 def spec_of(transformer: object) -> Spec:
-    """The row of a DiT. AdaptEditError if its class is not supported."""
-    name = type(transformer).__name__
-    if name not in PATTERNS:
+    """The row of a DiT, compiled or not. AdaptEditError if its class is not supported."""
+    name = class_of(transformer)
+    if name is None:
         raise AdaptEditError(
-            f"{name} is not a supported backbone; supported: {', '.join(sorted(PATTERNS))}. "
-            "docs/add-a-backbone.md says how to add one"
+            f"{type(transformer).__name__} is not a supported backbone; supported: "
+            f"{', '.join(sorted(PATTERNS))}. docs/add-a-backbone.md says how to add one"
         )
     return PATTERNS[name]
 
 
+def uncompiled(model: Any) -> Any:
+    """The model that `torch.compile` wraps, or the model itself."""
+    return getattr(model, "_orig_mod", model)
+
+
 def transformer_of(target: object) -> nn.Module:
     """A pipeline's or backbone's `.transformer`, or the DiT itself. AdaptEditError if unsupported."""
-    transformer = target if type(target).__name__ in PATTERNS else getattr(target, "transformer", target)
+    transformer = target if class_of(target) else getattr(target, "transformer", target)
     spec_of(transformer)
     assert isinstance(transformer, nn.Module)
-    return transformer
+    return uncompiled(transformer)  # type: ignore[no-any-return]
 
 
 def blocks_of(transformer: nn.Module) -> list[tuple[Stream, nn.Module]]:

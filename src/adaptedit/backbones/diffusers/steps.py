@@ -29,8 +29,8 @@ def steered(
 
     source: (1, N, D) tokens of the unedited picture; inside: (1, N) bool, True = token may change. The other
     tokens take the straight path from the loop's own noise to the source, whatever the model says.
-    Needs a flow-matching scheduler: latents = (1 - sigma) * target + sigma * noise. AdaptEditError when the
-    last step ends in NaN.
+    Needs a flow-matching scheduler: latents = (1 - sigma) * target + sigma * noise. AdaptEditError at
+    the step that gives NaN.
     """
     step, before, done = scheduler.step, vars(scheduler).copy(), 0
     noise: Tensor | None = None
@@ -47,8 +47,10 @@ def steered(
             follow = follow_source_outside(tokens, inside.to(latents.device))
             latents = follow(latents, noise, next_sigma).to(latents.dtype)
         total = len(scheduler.timesteps)
-        if done == total and not bool(torch.isfinite(latents).all()):
-            raise AdaptEditError("the edit ended in NaN; try more steps, another seed or full precision")
+        if not bool(torch.isfinite(latents).all()):
+            raise AdaptEditError(
+                f"step {done} of {total} gave NaN; try more steps, another seed or full precision"
+            )
         if on_step is not None:
             on_step(done, total)
         return (latents, *rest)
