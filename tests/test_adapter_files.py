@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +17,7 @@ from random_dit import (
     backbone,
     boxes,
     make_adapter,
+    make_backbone,
     run,
     wake,
 )
@@ -26,7 +29,11 @@ __all__ = ["attached", "backbone"]
 def test_save_and_load(backbone: Any, tmp_path: Any, dtype: torch.dtype | None) -> None:
     adapter = make_adapter(backbone, awake=True)
     adapter.save_pretrained(tmp_path / "a", dtype=dtype)
-    assert sorted(p.name for p in (tmp_path / "a").iterdir()) == ["config.json", "model.safetensors"]
+    assert sorted(p.name for p in (tmp_path / "a").iterdir()) == [
+        "README.md",
+        "config.json",
+        "model.safetensors",
+    ]
     loaded = AdaptEditAdapter.from_pretrained(tmp_path / "a")
     assert loaded.config == adapter.config
     weights = adapter.state_dict()
@@ -107,3 +114,48 @@ def test_every_preset_is_zero_at_first_and_works(backbone: Any, preset: str) -> 
         assert not torch.equal(run(backbone), frozen)
     zero = [name for name, p in adapter.blocks.named_parameters() if name.endswith("weight") and not p.any()]
     assert zero == []
+
+
+# -- the model card and the hub
+
+
+def test_a_saved_adapter_has_a_card_that_a_user_may_change(tmp_path: Path) -> None:
+    adapter = make_adapter(make_backbone())
+    adapter.save_pretrained(tmp_path)
+    card = (tmp_path / "README.md").read_text()
+    assert (
+        f"base_model: {adapter.config.backbone_name}\n" in card and "base_model_relation: adapter\n" in card
+    )
+    (tmp_path / "README.md").write_text("mine")
+    adapter.save_pretrained(tmp_path)
+    assert (tmp_path / "README.md").read_text() == "mine"
+
+
+@pytest.mark.parametrize("card", [True, False])
+def test_an_adapter_goes_to_the_hub_and_comes_back(
+    card: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[Any] = []
+
+    class Hub:
+        def __init__(self, token: str | None) -> None:
+            calls.append(token)
+
+        def create_repo(self, *names: str, **options: Any) -> str:
+            calls.append((names, options))
+            return "https://hub/me/mine"
+
+        def file_exists(self, repo_id: str, name: str) -> bool:
+            return card
+
+        def upload_folder(self, *, folder_path: str, ignore_patterns: list[str], **options: Any) -> None:
+            shutil.copytree(folder_path, tmp_path / "hub", ignore=shutil.ignore_patterns(*ignore_patterns))
+
+    monkeypatch.setattr("huggingface_hub.HfApi", Hub)
+    adapter = make_adapter(make_backbone())
+    assert adapter.push_to_hub("me/mine", private=True, token="secret") == "https://hub/me/mine"
+    assert calls == ["secret", (("me/mine",), {"private": True, "exist_ok": True})]
+    names = {"config.json", "model.safetensors"} | (set() if card else {"README.md"})
+    assert {path.name for path in (tmp_path / "hub").iterdir()} == names
+    again = AdaptEditAdapter.from_pretrained(tmp_path / "hub").state_dict()
+    assert all(torch.equal(again[name], weight) for name, weight in adapter.state_dict().items())

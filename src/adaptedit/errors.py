@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import re
+
+_OUT_OF_MEMORY = re.compile("out of memory|allocate memory")  # torch's, on a GPU and on the CPU
+
 
 class AdaptEditError(ValueError):
     """A problem that the user can fix. The message, one line: what was wrong, what was expected, what to do.
@@ -24,6 +28,31 @@ class RegionNotFound(NoLocalRegion):
 
 class GlobalEdit(NoLocalRegion):
     """The instruction means the whole picture."""
+
+
+class NoAdapter(AdaptEditError):
+    """The editor has no adapter that finds a region, and none was given."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "this editor has no adapter, so it does not find the place by itself; give a region "
+            "(--region MASK), or edit everywhere (--everywhere)"
+        )
+
+
+class AdaptEditWarning(UserWarning):
+    """Something to know that stops nothing."""
+
+
+class NotEnoughMemory(MemoryError):
+    """The message, one line, says what needs less."""
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether it says that memory ran out, main memory or a GPU's."""
+    if isinstance(error, MemoryError):
+        return True
+    return isinstance(error, RuntimeError) and _OUT_OF_MEMORY.search(str(error)) is not None
 
 
 def quoted(text: object, most: int = 60) -> str:

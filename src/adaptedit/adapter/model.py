@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from math import isfinite
@@ -12,7 +13,13 @@ import torch
 from torch import Tensor, nn
 
 from adaptedit.adapter.block import BlockAdapter
-from adaptedit.adapter.checkpoint import WEIGHTS_FILE, load_checkpoint, save_checkpoint
+from adaptedit.adapter.checkpoint import (
+    WEIGHTS_FILE,
+    fetch_checkpoint,
+    load_checkpoint,
+    push_checkpoint,
+    save_checkpoint,
+)
 from adaptedit.adapter.condition import Condition, ConditionEncoder, RegionLike, check_region, pool_region
 from adaptedit.adapter.config import AdapterConfig
 from adaptedit.adapter.gates import GateRecord, recording
@@ -20,8 +27,8 @@ from adaptedit.adapter.mask_predictor import MaskPredictor
 from adaptedit.backbones.base import PromptStates
 from adaptedit.backbones.injection import CallState, Encode, Injection
 from adaptedit.backbones.layouts import Layout
-from adaptedit.backbones.patterns import sizes_of, transformer_of
-from adaptedit.errors import AdaptEditError
+from adaptedit.backbones.patterns import class_of, sizes_of, transformer_of
+from adaptedit.errors import AdaptEditError, AdaptEditWarning
 
 
 class AdaptEditAdapter(nn.Module):
@@ -49,7 +56,7 @@ class AdaptEditAdapter(nn.Module):
         sizes = sizes_of(transformer)
         config = AdapterConfig.preset(
             preset,
-            backbone=type(transformer).__name__,
+            backbone=str(class_of(transformer)),
             backbone_name=backbone_name,
             dim=sizes.dim,
             text_dim=sizes.text_dim,
@@ -63,8 +70,9 @@ class AdaptEditAdapter(nn.Module):
     def attach(self, target: Any) -> AdaptEditAdapter:
         """Freeze `target` (a DiT, or anything with a `.transformer`) and put the hooks on it; returns self.
 
-        AdaptEditError if it is not the backbone that this adapter was made for, if an adapter or a cache is
-        on it already, or if this adapter is attached. It is not moved: put it on the backbone's device.
+        AdaptEditError if its class or sizes are not those that this adapter was made for, if an adapter or a
+        cache is on it already, or if this adapter is attached; a warning if its name is another. It is not
+        moved: put it on the backbone's device.
         """
         if self._injection is not None:
             raise AdaptEditError("this adapter is attached already; detach() it first")
@@ -160,13 +168,43 @@ class AdaptEditAdapter(nn.Module):
     # -- files
 
     def save_pretrained(self, directory: str | Path, dtype: torch.dtype | None = None) -> None:
-        """Write model.safetensors and config.json, each whole or not at all. dtype: cast the weights."""
+        """Write model.safetensors and config.json, each whole or not at all, and README.md, a model card, if
+        there is none. dtype: cast the weights."""
         save_checkpoint(Path(directory), self.state_dict(), self.config, dtype)
 
+    def push_to_hub(
+        self,
+        repo_id: str,
+        *,
+        dtype: torch.dtype | None = None,
+        private: bool | None = None,
+        token: str | None = None,
+        commit_message: str = "Upload an AdaptEdit adapter",
+    ) -> str:
+        """Upload what `save_pretrained` writes, to a new or an existing repository; returns its address.
+
+        AdaptEditError, one line, for what the hub refuses.
+        """
+        return push_checkpoint(
+            self.save_pretrained, repo_id, dtype=dtype, private=private, token=token, message=commit_message
+        )
+
     @classmethod
-    def from_pretrained(cls, directory: str | Path) -> AdaptEditAdapter:
-        """Read a saved adapter onto the CPU, in its saved dtype. AdaptEditError if a file is wrong."""
-        config, weights = load_checkpoint(Path(directory))
+    def from_pretrained(
+        cls,
+        name: str | Path,
+        *,
+        revision: str | None = None,
+        subfolder: str | None = None,
+        token: str | None = None,
+    ) -> AdaptEditAdapter:
+        """Read a saved adapter onto the CPU, in its saved dtype.
+
+        name: a folder or a hub id; subfolder: where in it; revision, token: for the hub. AdaptEditError if
+        there is none such, it cannot be fetched, or a file is wrong.
+        """
+        directory = fetch_checkpoint(name, revision=revision, subfolder=subfolder, token=token)
+        config, weights = load_checkpoint(directory)
         with torch.device("meta"):
             adapter = cls(config)
         expected = adapter.state_dict()
@@ -196,16 +234,25 @@ class AdaptEditAdapter(nn.Module):
         return self.condition(text, text_mask, mask)  # type: ignore[no-any-return]
 
     def _check_backbone(self, transformer: nn.Module, name: object) -> None:
+        """By class and sizes: a fine-tune, a quantised copy or a folder has another name and fits."""
         config, sizes = self.config, sizes_of(transformer)
         made_for = f"{config.backbone} {config.backbone_name!r}"
-        if type(transformer).__name__ != config.backbone:
-            raise AdaptEditError(f"the adapter was made for {made_for}, not for {type(transformer).__name__}")
-        if isinstance(name, str) and name != config.backbone_name:
-            raise AdaptEditError(f"the adapter was made for {made_for}, not for {config.backbone} {name!r}")
+        known_as = f" {name!r}" if isinstance(name, str) else ""
+        if class_of(transformer) != config.backbone:
+            raise AdaptEditError(
+                f"the adapter was made for {made_for}, not for {type(transformer).__name__}{known_as}"
+            )
         wanted = (config.dim, config.text_dim, config.num_blocks)
         found = (sizes.dim, sizes.text_dim, sizes.num_blocks)
         if wanted != found:
             raise AdaptEditError(
                 f"the adapter was made for {made_for} (width, text width, blocks = {wanted}), "
-                f"not for this {type(transformer).__name__} ({found})"
+                f"not for this {type(transformer).__name__}{known_as} ({found})"
+            )
+        if isinstance(name, str) and name != config.backbone_name:
+            warnings.warn(
+                f"the adapter was made for {config.backbone_name!r} and is used on {name!r}; its sizes fit, "
+                "but if the weights differ much, expect worse edits",
+                AdaptEditWarning,
+                stacklevel=3,
             )
