@@ -19,10 +19,20 @@ import zoo
 from adaptedit.adapter.config import PRESETS
 from adaptedit.adapter.model import AdaptEditAdapter
 from adaptedit.backbones.patterns import PATTERNS, spec_of
+from adaptedit.costs.counts import table
 from adaptedit.costs.editors import PUBLISHED, EditShape, Published, published
 from adaptedit.costs.flops import adapter_costs, adapter_flops, forward_flops
 from adaptedit.costs.inputs import edit_arguments
-from adaptedit.costs.memory import Footprint, inference_ladder, peak_bytes, stored, training_ladder
+from adaptedit.costs.memory import (
+    HOST_RESERVE,
+    RESERVE,
+    Footprint,
+    inference_ladder,
+    peak_bytes,
+    stored,
+    training_ladder,
+)
+from adaptedit.costs.rungs import table as rungs
 from adaptedit.interfaces.cli.main import app
 
 DOCUMENT = Path(__file__).parents[1] / "docs" / "memory.md"
@@ -79,6 +89,7 @@ def test_every_published_editor_is_counted_with_its_published_size_and_nothing_a
     before = getrusage(RUSAGE_SELF).ru_maxrss
     for name, editor in PUBLISHED.items():
         (cost,) = adapter_costs(name, editor, ("small",), 1024)
+        assert cost in table()
         assert cost.backbone_parameters / 1e9 == pytest.approx(SIZES[name.split("/")[1]], abs=0.06), name
         assert 0 < cost.flops < 0.01 * cost.backbone_flops, name
         assert cost.backbone_flops > 2 * cost.target_tokens * 0.3 * cost.backbone_parameters, name
@@ -110,10 +121,18 @@ def test_json_says_what_the_table_says() -> None:
     assert result.exit_code == 0, result.output
     (entry,) = json.loads(result.stdout)
     (cost,) = adapter_costs(entry["editor"], PUBLISHED[entry["editor"]], ("small",), 1024)
-    assert entry == cost.to_dict()
+    assert entry == cost.to_dict() | {"edits": True}
     assert entry["training_bytes"] == 8 * entry["inference_bytes"] == 16 * entry["parameters"]
-    table = models("klein-4b", "--preset", "small").stdout
-    assert f"{entry['parameter_share']:.2%}" in table and f"{entry['flops_share']:.2%}" in table
+    shown = models("klein-4b", "--preset", "small").stdout
+    assert f"{entry['parameter_share']:.2%}" in shown and f"{entry['flops_share']:.2%}" in shown
+
+
+def test_it_says_which_editors_edit_and_which_an_adapter_only_attaches_to() -> None:
+    lines = models("--preset", "small").stdout.splitlines()
+    (kontext,), (chroma,) = (
+        [line.split()[1] for line in lines if name in line] for name in ("Kontext", "Chroma")
+    )
+    assert (kontext, chroma) == ("edits", "attaches")
 
 
 def test_a_larger_picture_costs_more_and_its_parameters_do_not() -> None:
@@ -174,6 +193,11 @@ def test_the_document_shows_the_computed_ladder(use: str, ladder: Callable[[str]
     editor = "black-forest-labs/FLUX.1-Kontext-dev"
     shown = DOCUMENT.read_text().split(f"<!-- {use} of {editor} -->")[1].split("<!-- end")[0]
     computed = ladder(editor)
+    if use == "inference":
+        shipped = [(rung.name, rung.gpu, rung.host) for rung in rungs()[editor]]
+        assert shipped == [
+            (one.rung, round(one.peak + RESERVE, 1), round(one.host + HOST_RESERVE, 1)) for one in computed
+        ]
     assert re.findall(r"\*\*([\d.]+)\*\*", shown) == [f"{one.peak:.1f}" for one in computed]
     assert shown.count("does not fit") == sum(not one.fits for one in computed)
 

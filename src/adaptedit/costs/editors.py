@@ -37,6 +37,8 @@ class Published:
     """One editor's DiT and the edit that its costs are counted for.
 
     transformer: a class of diffusers; config: its constructor's arguments.
+    pipeline: the class that edits with it, a row of `backbones.diffusers.editors.EDITORS`; None: an adapter
+    can be attached and trained, but there is no pipeline of ours that edits.
     text: tokens of text states that enter its forward. sources: source pictures in the token stream, as large
     as the target; 0 where the source enters by the channels or, in img2img, only by the noise's start.
     """
@@ -45,6 +47,7 @@ class Published:
     text: int
     sources: int = 1
     config: Mapping[str, Any] = field(default_factory=dict)
+    pipeline: str | None = None
 
     def shape(self, size: int) -> EditShape:
         """The edit of a square picture, `size` pixels wide. AdaptEditError unless 2x2 tokens fit evenly."""
@@ -103,15 +106,22 @@ _HIDREAM = {
 # encoders), else an instruction of about 30 words and the picture's tokens in the vision-language encoder
 # (Qwen2.5-VL: one for 28x28 pixels; Qwen3-VL: one for 32x32), at the area at which the pipeline shows it.
 PUBLISHED: dict[str, Published] = {
-    "Qwen/Qwen-Image-Edit": Published("QwenImageTransformer2DModel", text=37 * 37 + 30),
-    "Qwen/Qwen-Image-Edit-2509": Published("QwenImageTransformer2DModel", text=14 * 14 + 74),
+    "Qwen/Qwen-Image-Edit": Published(
+        "QwenImageTransformer2DModel", text=37 * 37 + 30, pipeline="QwenImageEditPipeline"
+    ),
+    "Qwen/Qwen-Image-Edit-2509": Published(
+        "QwenImageTransformer2DModel", text=14 * 14 + 74, pipeline="QwenImageEditPlusPipeline"
+    ),
     "Qwen/Qwen-Image-Edit-2511": Published(
-        "QwenImageTransformer2DModel", text=14 * 14 + 74, config={"zero_cond_t": True}
+        "QwenImageTransformer2DModel",
+        text=14 * 14 + 74,
+        config={"zero_cond_t": True},
+        pipeline="QwenImageEditPlusPipeline",
     ),
     # its stream has the source's latents in the place of the encoder's picture tokens
     "Qwen/Qwen-Image-2.1": Published("QwenImage21Transformer2DModel", text=74),
     "black-forest-labs/FLUX.1-Kontext-dev": Published(
-        "FluxTransformer2DModel", text=512, config={"guidance_embeds": True}
+        "FluxTransformer2DModel", text=512, config={"guidance_embeds": True}, pipeline="FluxKontextPipeline"
     ),
     # 384 channels: noisy and masked latents and the mask, as FluxFillPipeline concatenates them
     "black-forest-labs/FLUX.1-Fill-dev": Published(
@@ -119,12 +129,19 @@ PUBLISHED: dict[str, Published] = {
         text=512,
         sources=0,
         config={"guidance_embeds": True, "in_channels": 384, "out_channels": 64},
+        pipeline="FluxFillPipeline",
     ),
-    "black-forest-labs/FLUX.2-dev": Published("Flux2Transformer2DModel", text=512),
-    "black-forest-labs/FLUX.2-klein-4B": Published("Flux2Transformer2DModel", text=512, config=_KLEIN_4B),
-    "black-forest-labs/FLUX.2-klein-9B": Published("Flux2Transformer2DModel", text=512, config=_KLEIN_9B),
+    "black-forest-labs/FLUX.2-dev": Published("Flux2Transformer2DModel", text=512, pipeline="Flux2Pipeline"),
+    "black-forest-labs/FLUX.2-klein-4B": Published(
+        "Flux2Transformer2DModel", text=512, config=_KLEIN_4B, pipeline="Flux2KleinPipeline"
+    ),
+    "black-forest-labs/FLUX.2-klein-9B": Published(
+        "Flux2Transformer2DModel", text=512, config=_KLEIN_9B, pipeline="Flux2KleinPipeline"
+    ),
     # the prompt's 512 tokens and a picture half as wide, 18 x 18 tokens
-    "meituan-longcat/LongCat-Image-Edit": Published("LongCatImageTransformer2DModel", text=512 + 18 * 18),
+    "meituan-longcat/LongCat-Image-Edit": Published(
+        "LongCatImageTransformer2DModel", text=512 + 18 * 18, pipeline="LongCatImageEditPipeline"
+    ),
     # a structured prompt: JSON of about a thousand tokens
     "briaai/Fibo-Edit": Published("BriaFiboTransformer2DModel", text=1000, config=_FIBO),
     "jdopensource/JoyAI-Image-Edit-Diffusers": Published(

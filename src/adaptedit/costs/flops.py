@@ -7,7 +7,6 @@ attention and convolutions (two for each multiply-add), as torch counts them.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
@@ -18,55 +17,9 @@ from torch.utils.flop_counter import FlopCounterMode
 from adaptedit.adapter.condition import CELLS
 from adaptedit.adapter.model import AdaptEditAdapter
 from adaptedit.backbones.patterns import spec_of
+from adaptedit.costs.counts import AdapterCost
 from adaptedit.costs.editors import EditShape, Published
 from adaptedit.costs.inputs import edit_arguments
-
-INFERENCE_BYTES = 2  # a parameter in bfloat16
-TRAINING_BYTES = 16  # a parameter, its gradient and Adam's two moments, each in float32
-
-
-@dataclass(frozen=True)
-class AdapterCost:
-    """One preset on one editor: parameters, and FLOPs of one forward for one picture.
-
-    backbone_flops: of the frozen DiT's forward. flops: what an active region adds to it, the condition
-    encoder once and every block adapter on the target tokens; the mask predictor runs once per picture,
-    not once per step.
-    """
-
-    editor: str
-    preset: str
-    target_tokens: int
-    source_tokens: int
-    text_tokens: int
-    backbone_parameters: int
-    block_adapters: int
-    condition_encoder: int
-    mask_predictor: int
-    backbone_flops: int
-    flops: int
-
-    @property
-    def parameters(self) -> int:
-        return self.block_adapters + self.condition_encoder + self.mask_predictor
-
-    @property
-    def inference_bytes(self) -> int:
-        return INFERENCE_BYTES * self.parameters
-
-    @property
-    def training_bytes(self) -> int:
-        return TRAINING_BYTES * self.parameters
-
-    def to_dict(self) -> dict[str, Any]:
-        """The fields, and what follows from them."""
-        return asdict(self) | {
-            "parameters": self.parameters,
-            "parameter_share": self.parameters / self.backbone_parameters,
-            "flops_share": self.flops / self.backbone_flops,
-            "inference_bytes": self.inference_bytes,
-            "training_bytes": self.training_bytes,
-        }
 
 
 def adapter_costs(name: str, editor: Published, presets: tuple[str, ...], size: int) -> list[AdapterCost]:

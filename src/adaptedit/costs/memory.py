@@ -1,4 +1,4 @@
-"""How much GPU memory an edit, or a training step of the adapter, needs on a published editor: computed.
+"""How much memory an edit, or a training step of the adapter, needs on a published editor: computed.
 
 Real classes on `meta`, run once: every tensor that a forward (and a backward) makes is added up, freed ones
 subtracted, with attention as the flash kernels do it (nothing of size tokens x tokens). Not included: CUDA's
@@ -21,12 +21,15 @@ from torch.utils._pytree import tree_leaves
 
 from adaptedit.adapter.model import AdaptEditAdapter
 from adaptedit.backbones.patterns import blocks_of
+from adaptedit.costs.companions import companions
+from adaptedit.costs.counts import INFERENCE_BYTES, TRAINING_BYTES
 from adaptedit.costs.editors import PUBLISHED
-from adaptedit.costs.flops import INFERENCE_BYTES, TRAINING_BYTES, count
+from adaptedit.costs.flops import count
 from adaptedit.costs.inputs import edit_arguments
 
 RESERVE = 1.5  # GiB, a guess until it is measured on a GPU
-EDITORS = ("Qwen/Qwen-Image-Edit", "black-forest-labs/FLUX.1-Kontext-dev")
+HOST_RESERVE = 2.0  # GiB, a guess too: Python, its libraries, and what CUDA holds in main memory
+TRAINED = ("Qwen/Qwen-Image-Edit", "black-forest-labs/FLUX.1-Kontext-dev")  # whose training is counted
 STORAGES = ("bf16", "fp8", "nf4")
 _NF4_BLOCK = 64  # weights that share a float32 scale (bitsandbytes' default, not quantised a second time)
 
@@ -35,9 +38,12 @@ _NF4_BLOCK = 64  # weights that share a float32 scale (bitsandbytes' default, no
 class Footprint:
     """GiB on a GPU of `card` GiB. rung: a way to save memory; what it keeps off the GPU counts as 0.
 
+    quantize, offload: the rung as `LoadOptions` name it.
+
     dit, text_encoders, vae: weights at the worst moment. adapter: weights. optimiser:
     gradients and Adam's moments. activations: all that the worst moment adds, copies of weights in the dtype
-    of computation included. peak: of the worst stage.
+    of computation included. peak: of the worst stage. host: the most that waits in main memory, while
+    loading too.
     """
 
     editor: str
@@ -52,6 +58,9 @@ class Footprint:
     optimiser: float
     activations: float
     peak: float
+    quantize: str | None = None
+    offload: str | None = None
+    host: float = 0.0
 
     @property
     def fits(self) -> bool:
@@ -63,40 +72,66 @@ def inference_ladder(editor: str) -> list[Footprint]:
     dit, arguments, adapter = _attached(editor, "base", 1024)
     with torch.no_grad(), adapter.region(torch.ones(1, 64, 64)):
         denoising = _gib(peak_bytes(lambda: dit(**arguments)))
-    encoders, vae, there_and_back = _companions(editor)
-    coding = _gib(peak_bytes(there_and_back))
+    beside = companions(editor)
+    coding = _gib(peak_bytes(beside.code))
     weights = _gib(INFERENCE_BYTES * count(adapter))
+    codec = _gib(stored(beside.vae, "bf16"))
 
     def rung(
-        name: str, card: int, model: float, text: float, together: bool, copies: float = 0.0
+        name: str,
+        card: int,
+        model: float,
+        text: float,
+        offload: str | None,
+        host: float,
+        quantize: str | None = None,
+        copies: float = 0.0,
     ) -> Footprint:
-        codec = _gib(stored(vae, "bf16"))
         steps = denoising + copies
         stages = [(text, 0.0), (model, steps), (codec, coding)]
-        if together:
+        if offload is None:
             stages = [(model + text + codec, max(steps, coding))]
         worst, activations = max(stages, key=sum)
-        peak = worst + activations + weights
         return Footprint(
-            editor, name, card, "base", 1024, model, text, codec, weights, 0.0, activations, peak
+            editor,
+            name,
+            card,
+            "base",
+            1024,
+            dit=model,
+            text_encoders=text,
+            vae=codec,
+            adapter=weights,
+            optimiser=0.0,
+            activations=activations,
+            peak=worst + activations + weights,
+            quantize=quantize,
+            offload=offload,
+            host=host,
         )
 
     size = {storage: _gib(stored(dit, storage)) for storage in STORAGES}
+    encoders = beside.encoders
     text = {storage: _gib(sum(stored(one, storage) for one in encoders)) for storage in ("bf16", "nf4")}
     largest = _gib(INFERENCE_BYTES * max(layer.weight.numel() for layer in _linears(dit)))
     blocks = [_gib(INFERENCE_BYTES * count(block)) for _, block in blocks_of(dit)]
     leaves = [_gib(INFERENCE_BYTES * layer.weight.numel()) for one in encoders for layer in _leaves(one)]
+    whole = size["bf16"] + text["bf16"] + codec
+    cast = max(size["bf16"], size["fp8"] + text["bf16"] + codec)  # the DiT comes first, and in bf16
+    four_bits = size["nf4"] + text["nf4"] + codec
     return [
-        rung("bf16", 80, size["bf16"], text["bf16"], together=True),
-        rung("fp8 weights, model offload", 40, size["fp8"], text["bf16"], together=False, copies=largest),
-        rung("nf4 weights, model offload", 24, size["nf4"], text["nf4"], together=False, copies=largest),
+        rung("bf16", 80, size["bf16"], text["bf16"], None, host=0.0),
+        rung("bf16, model offload", 48, size["bf16"], text["bf16"], "model", host=whole),
+        rung("fp8 weights, model offload", 40, size["fp8"], text["bf16"], "model", cast, "fp8", largest),
+        rung("nf4 weights, model offload", 24, size["nf4"], text["nf4"], "model", four_bits, "nf4", largest),
         # of the DiT: all outside the blocks, a block and the next; of a text encoder: a layer and the next
         rung(
             "bf16, group offload",
             12,
             size["bf16"] - sum(blocks) + 2 * max(blocks),
             2 * max(leaves),
-            together=False,
+            "group",
+            host=whole,
         ),
     ]
 
@@ -186,64 +221,6 @@ def _attached(editor: str, preset: str, size: int) -> tuple[Any, dict[str, Any],
     with torch.device("meta"):
         adapter = AdaptEditAdapter.for_backbone(dit, preset, backbone_name=editor).to(torch.bfloat16)
     return dit, edit_arguments(dit, PUBLISHED[editor].shape(size)), adapter.attach(dit)
-
-
-def _companions(editor: str) -> tuple[list[nn.Module], nn.Module, Callable[[], Any]]:
-    """Text encoders, VAE, and the coding of a 1024 x 1024 picture there and back; bfloat16, on `meta`."""
-    from diffusers import AutoencoderKL, AutoencoderKLQwenImage
-    from transformers import (
-        CLIPTextConfig,
-        CLIPTextModel,
-        Qwen2_5_VLConfig,
-        Qwen2_5_VLForConditionalGeneration,
-        T5Config,
-        T5EncoderModel,
-    )
-
-    encoders: list[nn.Module]
-    vae: Any
-    with torch.device("meta"):
-        if editor.startswith("Qwen"):
-            # Qwen2.5-VL-7B-Instruct's config.json
-            qwen = Qwen2_5_VLConfig(
-                text_config={
-                    "hidden_size": 3584,
-                    "intermediate_size": 18944,
-                    "num_hidden_layers": 28,
-                    "num_attention_heads": 28,
-                    "num_key_value_heads": 4,
-                    "vocab_size": 152064,
-                },
-                vision_config={"hidden_size": 1280, "out_hidden_size": 3584},
-            )
-            encoders = [Qwen2_5_VLForConditionalGeneration(qwen)]
-            vae = AutoencoderKLQwenImage()
-            picture = torch.empty(1, 3, 1, 1024, 1024, dtype=torch.bfloat16)
-        else:
-            # T5 v1.1 XXL's and CLIP ViT-L/14's config.json
-            t5 = T5Config(
-                d_model=4096, d_ff=10240, num_layers=24, num_heads=64, feed_forward_proj="gated-gelu"
-            )
-            clip = CLIPTextConfig(hidden_size=768, intermediate_size=3072, num_attention_heads=12)
-            encoders = [T5EncoderModel(t5), CLIPTextModel(clip)]
-            vae = AutoencoderKL(  # FLUX.1's vae/config.json
-                block_out_channels=(128, 256, 512, 512),
-                down_block_types=("DownEncoderBlock2D",) * 4,
-                up_block_types=("UpDecoderBlock2D",) * 4,
-                latent_channels=16,
-                layers_per_block=2,
-                use_quant_conv=False,
-                use_post_quant_conv=False,
-            )
-            picture = torch.empty(1, 3, 1024, 1024, dtype=torch.bfloat16)
-    encoders = [one.to(torch.bfloat16) for one in encoders]
-    vae = vae.to(torch.bfloat16).eval()
-
-    @torch.no_grad()
-    def there_and_back() -> None:
-        vae.decode(vae.encode(picture).latent_dist.mode())
-
-    return encoders, vae, there_and_back
 
 
 def _linears(model: nn.Module) -> list[nn.Linear]:
