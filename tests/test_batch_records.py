@@ -58,12 +58,12 @@ def test_a_record_of_everything_becomes_the_job_that_it_says(desk: Path) -> None
     job = record.job()
     places = {"include": [(1, 2), (0, 0, 5, 5)], "exclude": [(3, 4)]}
     for name, value in (options | places).items():
-        assert getattr(job, name) == value, name
-    for region in (job.region, job.within):
+        assert getattr(job.options, name) == value, name
+    for region in (job.options.region, job.options.within):
         assert region is not None and ((region.mask > 0.5) == (mask > 0)).all()
     assert job.instruction == "remove the apple" and job.image.size == (12, 9)
     (record,) = load(jobs(desk, A | {"everywhere": True}), desk / "out")
-    assert record.job().everywhere
+    assert record.job().options.everywhere
 
 
 def test_what_a_record_does_not_say(desk: Path) -> None:
@@ -82,7 +82,7 @@ def test_what_a_record_does_not_say(desk: Path) -> None:
     again = Record.of(A | {"image": "sub/a.v2.png"}, Path("/elsewhere"))
     assert inside.seed == again.seed != outside.seed and inside.digest == again.digest
     assert Record.of(A | {"image": "sub/a.v2.png", "steps": 2}, Path("/elsewhere")).digest != again.digest
-    assert inside.job().threshold == 0.5 and inside.job().preserve == "exact"
+    assert inside.job().options.threshold == 0.5 and inside.job().options.preserve == "exact"
 
 
 def test_a_folder_of_pictures_and_an_imagefolder(desk: Path) -> None:

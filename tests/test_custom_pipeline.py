@@ -124,8 +124,8 @@ def test_several_pictures_and_candidates(pipe: Any) -> None:
 
     assert [image.size for image in out.images] == [(120, 90)] * 4
     assert not same(out.images[0], out.images[1]) and not same(out.images[0], out.images[2])
-    with pytest.raises(AdaptEditError, match="2 pictures, 1 prompts and 1 masks"):
-        pipe([picture(), other], PROMPT, white(LEFT))
+    with pytest.raises(AdaptEditError, match="2 pictures, 2 prompts and 3 regions"):
+        pipe([picture(), other], PROMPT, [white(LEFT)] * 3)
 
 
 @pytest.mark.parametrize(("probability", "refused"), [(0.9, GlobalEdit), (0.1, RegionNotFound)])

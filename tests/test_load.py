@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -10,10 +12,12 @@ import diffusers
 import pytest
 import torch
 from huggingface_hub import errors
+from safetensors.torch import save_file
 
-from adaptedit.editing import load
+from adaptedit.adapter.model import AdaptEditAdapter
+from adaptedit.editing.options import LoadOptions
 from adaptedit.editing.pipeline import AdaptEditPipeline
-from adaptedit.errors import AdaptEditError
+from adaptedit.errors import AdaptEditError, AdaptEditWarning
 from test_diffusers_pipelines import adapter_for, small
 from tiny_pipelines import build
 
@@ -31,8 +35,6 @@ def saved(tmp_path: Path) -> tuple[Path, Path]:
 
 def test_what_cannot_be_loaded_is_refused_in_one_line(tmp_path: Path) -> None:
     folder, adapter = saved(tmp_path)
-    with pytest.raises(AdaptEditError, match="needs an adapter"):
-        AdaptEditPipeline.from_pretrained(folder)
     with pytest.raises(AdaptEditError, match="overflow in float16"):
         AdaptEditPipeline.from_pretrained(folder, adapter, torch_dtype=torch.float16)
     index = folder / "model_index.json"
@@ -58,6 +60,108 @@ def test_an_adapter_for_another_backbone_is_refused_before_the_weights_are_read(
         AdaptEditPipeline.from_pretrained(folder, tmp_path / "other")
 
 
+@pytest.mark.filterwarnings("error::FutureWarning")
+def test_diffusers_own_arguments_pass_through(tmp_path: Path) -> None:
+    folder, adapter = saved(tmp_path)
+    for given in ({"dtype": torch.float32}, {"torch_dtype": torch.float32}):
+        pipe = AdaptEditPipeline.from_pretrained(folder, **given, device_map="cpu", local_files_only=True)
+        assert pipe.adapter is None and _dit(pipe).dtype == torch.float32
+    ours = AdaptEditAdapter.from_pretrained(tmp_path, subfolder="adapter")
+    below = AdaptEditPipeline.from_pretrained(tmp_path, ours.bfloat16(), subfolder="editor")
+    assert below.adapter is ours and ours.attached and _dit(below).dtype == torch.bfloat16
+    (weights,) = (folder / "transformer").glob("*.safetensors")
+    weights.rename(weights.with_suffix(".bf16.safetensors"))
+    AdaptEditPipeline.from_pretrained(folder, adapter, variant="bf16")
+    with pytest.raises(AdaptEditError, match="cannot be loaded"):
+        AdaptEditPipeline.from_pretrained(folder, adapter)
+
+
+def test_weights_that_were_saved_in_4_bits_ask_for_a_gpu_in_one_line(tmp_path: Path) -> None:
+    folder, _ = saved(tmp_path)
+    config = folder / "transformer" / "config.json"
+    four_bits = diffusers.BitsAndBytesConfig(load_in_4bit=True).to_dict()
+    config.write_text(json.dumps(json.loads(config.read_text()) | {"quantization_config": four_bits}))
+    with pytest.raises(AdaptEditError, match="cannot be loaded: No GPU found") as caught:
+        AdaptEditPipeline.load(LoadOptions(backbone=str(folder), device="cpu"))
+    assert "\n" not in str(caught.value)
+
+
+def _dit(pipe: AdaptEditPipeline) -> Any:
+    return pipe.backbone.transformer
+
+
+def test_a_dit_from_one_file_takes_the_place_of_the_pipelines_own(tmp_path: Path) -> None:
+    folder, _ = saved(tmp_path)
+    own = {name: one.contiguous() for name, one in build("kontext").transformer.state_dict().items()}
+    trained = tmp_path / "trained.safetensors"
+    save_file({name: one + 1 for name, one in own.items()}, trained)
+
+    def load_file(file: Path, base: Path = folder) -> AdaptEditPipeline:
+        options = LoadOptions(backbone=str(base), transformer=str(file), device="cpu", dtype="float32")
+        return AdaptEditPipeline.load(options)
+
+    found = _dit(load_file(trained)).state_dict()
+    assert all(torch.equal(found[name], one + 1) for name, one in own.items())
+
+    foreign, gguf = tmp_path / "foreign.safetensors", tmp_path / "q4.gguf"
+    save_file({"a.scale_weight": torch.ones(1)}, foreign)
+    gguf.touch()
+    build("qwen-edit").save_pretrained(tmp_path / "qwen")
+    build("longcat").save_pretrained(tmp_path / "longcat")
+    for file, base, message in (
+        (foreign, folder, "in ComfyUI's scaled fp8, which diffusers does not read; take a bfloat16"),
+        (gguf, folder, "q4.gguf"),
+        (tmp_path / "none.safetensors", folder, "give a .safetensors or .gguf file"),
+        (trained, tmp_path / "qwen", "holds no QwenImageTransformer2DModel of the sizes"),
+        (trained, tmp_path / "longcat", "no single file into LongCat.*convert"),
+    ):
+        with pytest.raises(AdaptEditError, match=message) as caught:
+            load_file(file, base)
+        assert "\n" not in str(caught.value)
+
+
+def test_an_adapter_of_a_fine_tune_or_a_copy_fits_with_a_warning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """README's own example: made for "my-kontext", saved, and used on the pipeline from the hub."""
+    pipe = build("kontext")
+    adapter = AdaptEditAdapter.for_backbone(pipe, "small", backbone_name="my-kontext")
+    adapter.save_pretrained(tmp_path / "mine")
+    monkeypatch.setattr(type(pipe), "name_or_path", "black-forest-labs/FLUX.1-Kontext-dev")
+    again = AdaptEditAdapter.from_pretrained(tmp_path / "mine")
+    with pytest.warns(AdaptEditWarning, match="made for 'my-kontext' and is used on 'black-forest-labs/"):
+        AdaptEditPipeline(pipe, again)
+    again.detach()
+    other = AdaptEditAdapter(replace(adapter.config, dim=96))
+    with pytest.raises(AdaptEditError, match="'my-kontext' .*, not for .* 'black-forest-labs/FLUX.1-Kont"):
+        other.attach(AdaptEditPipeline(pipe).backbone)
+
+
+def test_an_adapter_comes_from_the_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _, adapter = saved(tmp_path)
+    asked: dict[str, Any] = {}
+
+    def download(name: str, **arguments: Any) -> str:
+        asked.update(arguments, name=name)
+        return str(tmp_path)
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", download)
+    AdaptEditAdapter.from_pretrained("me/mine", revision="v1", subfolder="adapter", token="secret")
+    assert asked == {
+        "name": "me/mine",
+        "allow_patterns": ["adapter/config.json", "adapter/model.safetensors"],
+        "revision": "v1",
+        "token": "secret",
+    }
+
+    def refuse(*_: Any, **__: Any) -> None:
+        raise errors.RepositoryNotFoundError("no", response=_response(404))
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", refuse)
+    with pytest.raises(AdaptEditError, match="me/mine is neither a folder nor on the"):
+        AdaptEditAdapter.from_pretrained("me/mine")
+
+
 def _response(status: int) -> Any:
     request = SimpleNamespace(url="https://huggingface.co/x/y")
     return SimpleNamespace(status_code=status, headers={}, request=request)
@@ -81,7 +185,7 @@ def test_what_the_hub_refuses_is_said_in_one_line(
     def refuse(*_: Any, **__: Any) -> None:
         raise OSError("diffusers' own words") from error()
 
-    monkeypatch.setattr(load.diffusers.DiffusionPipeline, "load_config", refuse)
+    monkeypatch.setattr(diffusers.DiffusionPipeline, "load_config", refuse)
     with pytest.raises(AdaptEditError, match=message) as caught:
         AdaptEditPipeline.from_pretrained("owner/name", adapter)
     assert "\n" not in str(caught.value)

@@ -67,6 +67,7 @@ LOADED: dict[str, Any] = {
     "dtype": "float32",
     "quantize": "int8",
     "offload": "model",
+    "transformer": "other.gguf",
     "loras": ("style.safetensors=0.5", "fast.safetensors"),
 }
 
@@ -339,7 +340,7 @@ def test_an_option_reaches_the_editor_from_each_door(
 def test_an_evaluation_passes_its_options_on(recording: Recording) -> None:
     sample = EditSample("a", "remove it", Image.new("RGB", SIZE), region=Region.from_box(BOX, SIZE))
     options = EditOptions(steps=3, guidance=4.5, negative_prompt="blurry", adapter_scale=0.5, feather=2.5)
-    for name in ("given-latent", "predicted", "frozen"):
+    for name in ("given-latent", "predicted", "frozen-stitched", "cropped"):
         recording.adapter.disabled = nullcontext  # type: ignore[assignment,union-attr]
         with pytest.raises(Seen):
             editor(name, lambda: recording, options)(sample, 7)

@@ -20,7 +20,8 @@ from adaptedit.backbones.base import Edited
 from adaptedit.editing.compose import exact_alpha
 from adaptedit.editing.job import EditJob
 from adaptedit.editing.options import EditOptions
-from adaptedit.editing.pipeline import EditOutput, feather_of
+from adaptedit.editing.output import EditOutput
+from adaptedit.editing.pipeline import feather_of
 from adaptedit.editing.scheduler import EditTask, run
 from adaptedit.pictures.picture import Picture
 from conftest import FakeAdapter, FakeBackbone

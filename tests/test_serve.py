@@ -90,7 +90,7 @@ def test_mistakes_are_the_clients_own_exceptions(served: Served, subtests: Subte
         "not offered": ({"input_fidelity": "high"}, openai.BadRequestError, "input_fidelity", "not known"),
         "text as picture": ({"image": b"hello"}, openai.BadRequestError, "image", "PNG, JPEG or WebP"),
         "cut off": ({"image": good["image"][:900]}, openai.BadRequestError, "image", "truncated"),
-        "two pictures": ({"image": [good["image"]] * 2}, openai.BadRequestError, "image", "2 times"),
+        "nine pictures": ({"image": [good["image"]] * 9}, openai.BadRequestError, "image", "at most 8"),
         "nan": ({"extra_body": {"threshold": "nan"}}, openai.BadRequestError, "threshold", "threshold"),
         "no place": ({"extra_body": {"include": ["left"]}}, openai.BadRequestError, "include", "include"),
         "outside": ({"extra_body": {"include": ["130,5"]}}, openai.BadRequestError, None, "130,5"),

@@ -154,6 +154,15 @@ def test_a_global_edit_offers_the_whole_picture_and_never_takes_it(session: Sess
     assert view.session and view.session.edit and view.session.edit.region.coverage() == 1.0
 
 
+def test_without_an_adapter_the_page_asks_for_a_region_and_offers_the_whole_picture(session: Session) -> None:
+    models = Models(load=lambda *_: AdaptEditPipeline(FakeBackbone()))
+    view = edit(session, models)
+    assert view.offer_whole and view.note and "give a region" in view.note.text
+    assert view.session and not view.session.edits
+    view = edit(session, models, everywhere=True)
+    assert view.session and view.session.edit and view.session.edit.region.coverage() == 1.0
+
+
 def test_candidates_are_kept_with_their_seeds_and_one_is_chosen(session: Session, models: Models) -> None:
     now = edit(session, models, settings=with_options(candidates=3)).session
     assert now and now.edit and now.edit.seeds == (5, 6, 7) and actions.seed(now) == "5"

@@ -20,7 +20,7 @@ from adaptedit import AdaptEditPipeline, Region
 from adaptedit.data.sprites.synthetic import SyntheticPairs
 from adaptedit.editing.job import EditJob
 from adaptedit.editing.options import EditOptions
-from adaptedit.editing.pipeline import EditOutput
+from adaptedit.editing.output import EditOutput
 from adaptedit.editing.scheduler import run
 from adaptedit.pictures.picture import Picture
 

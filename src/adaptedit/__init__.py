@@ -10,7 +10,8 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from .adapter.config import AdapterConfig
     from .adapter.model import AdaptEditAdapter
-    from .editing.pipeline import AdaptEditPipeline, EditOutput
+    from .editing.output import EditOutput
+    from .editing.pipeline import AdaptEditPipeline
     from .errors import AdaptEditError, GlobalEdit, NoLocalRegion, RegionNotFound
     from .pictures.image16 import Image16
     from .pictures.save import save
@@ -36,7 +37,7 @@ _HOME = {
     "AdaptEditError": ".errors",
     "AdaptEditPipeline": ".editing.pipeline",
     "AdapterConfig": ".adapter.config",
-    "EditOutput": ".editing.pipeline",
+    "EditOutput": ".editing.output",
     "GlobalEdit": ".errors",
     "Image16": ".pictures.image16",
     "NoLocalRegion": ".errors",

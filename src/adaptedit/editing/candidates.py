@@ -62,6 +62,8 @@ def candidates(
 
 
 def _put_back(source: Image.Image, edited: Edited, box: Box, weight: Region, exact: bool) -> Image.Image:
+    if not exact and edited.image.size == source.size and box == (0, 0, *source.size):
+        return edited.image  # the editor's own picture, with nothing to put it into
     if exact:
         image = without_drift(edited.image, edited.reconstruction, weight)
     else:

@@ -2,66 +2,183 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
-from contextlib import contextmanager
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
-import diffusers
 import torch
-from huggingface_hub import errors, snapshot_download
 
 from adaptedit import tiny
-from adaptedit.adapter.checkpoint import CONFIG_FILE, WEIGHTS_FILE
 from adaptedit.adapter.model import AdaptEditAdapter
 from adaptedit.backbones.base import Backbone
 from adaptedit.backbones.diffusers.backbone import DiffusersBackbone, check_dtype
 from adaptedit.backbones.diffusers.editors import editor_of, unknown_editor
+from adaptedit.backbones.diffusers.memory import enough_memory
+from adaptedit.editing.lora import add_loras, check_loras
+from adaptedit.editing.options import Dtype, LoadOptions, Offload, Quantize
+from adaptedit.editing.parts import large_encoders, load_part, transformer_from_file
+from adaptedit.editing.placement import DTYPES, Placement, cast_to_fp8, device_of, placement
 from adaptedit.errors import AdaptEditError
+from adaptedit.extras import needed
+from adaptedit.hub import explained, folder_of, is_hub_id
 
-_HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
-_TROUBLE_WITH_THE_NET = (errors.LocalEntryNotFoundError, errors.OfflineModeIsEnabled, ConnectionError)
+# Of diffusers' arguments for loading: those that say where files are.
+_WHERE = ("token", "revision", "cache_dir", "local_files_only", "force_download", "proxies")
+_FILES = (".safetensors", ".gguf", ".ckpt", ".sft", ".bin")
+
+Loaded = tuple[Backbone, AdaptEditAdapter | None]
+Adapter = str | Path | AdaptEditAdapter | None
 
 
-def editor(
+@dataclass(frozen=True)
+class Pipeline:
+    """A diffusers pipeline that is not loaded yet. index: its model_index.json."""
+
+    name: str
+    index: dict[str, Any]
+    where: dict[str, Any]
+
+    @property
+    def transformer(self) -> str:
+        return str(self.index.get("transformer", [None, None])[1])
+
+    def config(self) -> dict[str, Any]:
+        """Of the DiT."""
+        import diffusers  # here, because it takes longer to import than torch, and tiny does not need it
+
+        with explained(self.name):
+            config: dict[str, Any] = getattr(diffusers, self.transformer).load_config(
+                self.name, subfolder="transformer", **self.where
+            )
+        return config
+
+
+def from_name(
     name: str | Path,
-    adapter: str | Path | None,
+    adapter: Adapter,
     *,
-    torch_dtype: torch.dtype | None,
-    token: str | None,
-    revision: str | None,
-) -> tuple[Backbone, AdaptEditAdapter | None]:
+    dtype: torch.dtype | None,
+    subfolder: str | None = None,
+    **arguments: Any,
+) -> Loaded:
     """See `AdaptEditPipeline.from_pretrained`. Small files that may be refused are fetched first."""
+    where = {key: arguments[key] for key in _WHERE if arguments.get(key) is not None}
+    if not subfolder and (folder := _own_layout(name)):
+        return _tiny(folder, adapter, where)
+    if subfolder:
+        name = folder_of(name, ["*"], subfolder=subfolder, **where)
+    dtype = torch.bfloat16 if dtype is None else dtype
+    check_dtype(dtype)
+    pipeline = _pipeline(str(name), where)
+    loaded = _adapter(adapter, pipeline, dtype)
+    return DiffusersBackbone(_load(pipeline, dtype, arguments)), loaded
+
+
+def from_options(
+    options: LoadOptions, number: int, note: Callable[[str], object], **arguments: Any
+) -> tuple[Backbone, AdaptEditAdapter | None, Placement]:
+    """See `AdaptEditPipeline.load`. The weights are in the bits that were asked for, and not placed yet."""
+    _check_choices(options)
+    name = options.backbone
+    where = {key: arguments[key] for key in _WHERE if arguments.get(key) is not None}
+    where |= {"revision": options.revision} if options.revision else {}
+    if folder := _own_layout(name):
+        _refuse_for_tiny(options)
+        return *_tiny(folder, options.adapter, where), Placement(device_of(options.device or "cpu"))
+    device = device_of(options.device, number)
+    dtype = DTYPES[options.dtype or "bfloat16"]
+    check_loras(options.loras)
+    pipeline = _pipeline(name, where)
+    to = placement(options, device, pipeline.transformer, pipeline.config, note)
+    adapter = _adapter(options.adapter, pipeline, dtype)
+    with enough_memory(to.advice):
+        parts = _parts(pipeline, options, to, dtype)
+        straight = to.offload is None and to.quantize is None and to.device == torch.device("cuda", 0)
+        on_gpu = {"device_map": "cuda"} if straight and not parts else {}
+        pipe = _load(pipeline, dtype, {**where, **on_gpu, **parts, **arguments})
+        backbone = DiffusersBackbone(pipe)
+        backbone.advice = to.advice
+        add_loras(backbone, options.loras, **{key: where[key] for key in where if key != "revision"})
+        if to.quantize == "fp8" and options.loras:
+            cast_to_fp8(pipe.transformer, dtype)
+    return backbone, adapter, to
+
+
+def _parts(pipeline: Pipeline, options: LoadOptions, to: Placement, dtype: torch.dtype) -> dict[str, Any]:
+    """What is loaded before the rest, one after the other: so never two of them are on the GPU if they wait
+    outside it, nor the DiT's bfloat16 weights beside the text encoder's in main memory."""
+    name, where = pipeline.name, pipeline.where
+    parts: dict[str, Any] = {}
+    if options.transformer:
+        parts["transformer"] = transformer_from_file(
+            options.transformer, name, pipeline.transformer, dtype, where
+        )
+    names = [] if parts or to.quantize is None else ["transformer"]
+    if to.quantize in ("nf4", "int8"):
+        names += large_encoders(pipeline.index)
+    for part in names:
+        parts[part] = load_part(name, part, pipeline.index[part], to, dtype, where)
+    if to.quantize == "fp8" and not options.loras:  # which are not to be cast, so they come before
+        cast_to_fp8(parts["transformer"], dtype)
+    return parts
+
+
+def _own_layout(name: str | Path) -> Path | None:
+    """The folder of `tiny`, or one laid out like it."""
     folder = tiny.WEIGHTS if name == "tiny" else Path(name)
-    if (folder / "adapter").is_dir() and not (folder / "model_index.json").exists():
-        own = _adapter(folder / "adapter" if adapter is None else adapter, token)
-        return tiny.load(folder), own.float()
-    if not folder.is_dir() and not _HUB_ID.fullmatch(str(name)):
+    own = (folder / "adapter").is_dir() and not (folder / "model_index.json").exists()
+    return folder if own else None
+
+
+def _tiny(folder: Path, adapter: Adapter, where: dict[str, Any]) -> Loaded:
+    if not isinstance(adapter, AdaptEditAdapter):
+        adapter = AdaptEditAdapter.from_pretrained(
+            folder / "adapter" if adapter is None else adapter, token=where.get("token")
+        )
+    return tiny.load(folder), adapter.float()
+
+
+def _check_choices(options: LoadOptions) -> None:
+    """Python callers may write anything."""
+    for field, known in (("dtype", Dtype), ("quantize", Quantize), ("offload", Offload)):
+        value = getattr(options, field)
+        if value is not None and value not in get_args(known):
+            raise AdaptEditError(f"{field}={value!r} is not known; use one of {', '.join(get_args(known))}")
+
+
+def _refuse_for_tiny(options: LoadOptions) -> None:
+    given = {
+        "--quantize": options.quantize,
+        "--offload": options.offload,
+        "--lora": options.loras,
+        "--transformer": options.transformer,
+        "--dtype bfloat16": options.dtype == "bfloat16",
+    }
+    if unfit := [option for option, value in given.items() if value]:
         raise AdaptEditError(
-            f"no editor is named {str(name)!r}; use 'tiny', a folder with an editor and its adapter, or a "
+            f"{options.backbone} is small and works in float32: it needs none of {', '.join(unfit)}; "
+            "leave it out, or give another --backbone"
+        )
+
+
+def _pipeline(name: str, where: dict[str, Any]) -> Pipeline:
+    """AdaptEditError if it is no pipeline that edits."""
+    if name.endswith(_FILES):
+        raise AdaptEditError(
+            f"{name} is one file, a DiT without text encoders and VAE; give the diffusers editor that it "
+            f"belongs to as the backbone and the file as its transformer: --backbone ID --transformer {name}"
+        )
+    if not Path(name).is_dir() and not is_hub_id(name):
+        raise AdaptEditError(
+            f"no editor is named {name!r}; use 'tiny', a folder with an editor and its adapter, or a "
             "diffusers pipeline as a folder or a hub id such as Qwen/Qwen-Image-Edit-2511"
         )
-    dtype = torch.bfloat16 if torch_dtype is None else torch_dtype
-    check_dtype(dtype)
-    with _explained(str(name)):
-        index = diffusers.DiffusionPipeline.load_config(name, token=token, revision=revision)
-    _check_pipeline(str(name), index)
-    loaded = None if adapter is None else _adapter(adapter, token).to(dtype)
-    found = index.get("transformer", [None, None])[1]
-    if loaded is not None and loaded.config.backbone != found:
-        raise AdaptEditError(
-            f"the adapter was made for {loaded.config.backbone} {loaded.config.backbone_name!r}, "
-            f"{name} has a {found}; use an adapter made for it"
-        )
-    with _explained(str(name)):
-        pipe = diffusers.DiffusionPipeline.from_pretrained(
-            name, torch_dtype=dtype, token=token, revision=revision
-        )
-    return DiffusersBackbone(pipe), loaded
+    import diffusers
 
-
-def _check_pipeline(name: str, index: dict[str, Any]) -> None:
+    with explained(name):
+        index = diffusers.DiffusionPipeline.load_config(name, **where)
     wanted = index.get("_class_name")
     if not isinstance(wanted, str):
         raise AdaptEditError(f"{name} runs code of its own ({wanted}); " + unknown_editor("such a pipeline"))
@@ -73,55 +190,30 @@ def _check_pipeline(name: str, index: dict[str, Any]) -> None:
             f"does not have; upgrade: pip install -U diffusers transformers torch"
         ) from None
     editor_of(pipeline)
+    return Pipeline(name, index, where)
 
 
-def _adapter(name: str | Path, token: str | None) -> AdaptEditAdapter:
-    if not Path(name).is_dir() and _HUB_ID.fullmatch(str(name)):
-        with _explained(str(name)):
-            name = snapshot_download(str(name), allow_patterns=[CONFIG_FILE, WEIGHTS_FILE], token=token)
-    return AdaptEditAdapter.from_pretrained(name)
-
-
-@contextmanager
-def _explained(name: str) -> Iterator[None]:
-    """What the hub's and diffusers' exceptions mean to a user, in one line."""
-    try:
-        yield
-    except (OSError, ValueError, ImportError, errors.EntryNotFoundError) as error:
-        raise AdaptEditError(_explain(name, error)) from error
-
-
-def _explain(name: str, error: BaseException) -> str:
-    chain: list[BaseException] = []
-    cause: BaseException | None = error
-    while cause is not None and cause not in chain:  # diffusers wraps what the hub says
-        chain.append(cause)
-        cause = cause.__cause__ or cause.__context__
-
-    def among(*kinds: type[BaseException]) -> bool:
-        return any(isinstance(one, kinds) for one in chain)
-
-    if among(errors.GatedRepoError):
-        return (
-            f"{name} is gated: accept its terms at https://huggingface.co/{name}, "
-            "then run 'hf auth login' or give token="
+def _adapter(adapter: Adapter, pipeline: Pipeline, dtype: torch.dtype) -> AdaptEditAdapter | None:
+    if adapter is None or isinstance(adapter, AdaptEditAdapter):
+        return adapter
+    loaded = AdaptEditAdapter.from_pretrained(adapter, token=pipeline.where.get("token"))
+    if loaded.config.backbone != pipeline.transformer:
+        raise AdaptEditError(
+            f"the adapter was made for {loaded.config.backbone} {loaded.config.backbone_name!r}, "
+            f"{pipeline.name} has a {pipeline.transformer}; use an adapter made for it"
         )
-    if among(errors.RevisionNotFoundError):
-        return f"{name} has no such revision; leave revision= out or look at https://huggingface.co/{name}"
-    if among(errors.RepositoryNotFoundError):
-        return f"{name} is neither a folder nor on the Hugging Face hub; if it is private, give token="
-    if among(*_TROUBLE_WITH_THE_NET) or any("Connect" in type(one).__name__ for one in chain):
-        return (
-            f"{name} is not on this machine and the Hugging Face hub cannot be reached; "
-            "go online once, or give the path of a downloaded copy"
-        )
-    if among(ImportError):
-        missing = next(one for one in chain if isinstance(one, ImportError))
-        return f"{name} cannot be loaded: {_first_line(missing)}; pip install what is missing"
-    if among(errors.EntryNotFoundError) or "model_index.json" in str(error):
-        return f"{name} holds no diffusers pipeline (model_index.json is missing); give one that does"
-    return f"{name} cannot be loaded: {_first_line(error)}"
+    return loaded.to(dtype)
 
 
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
+def _load(pipeline: Pipeline, dtype: torch.dtype, arguments: dict[str, Any]) -> Any:
+    needed("accelerate", "an editor of this size, which must not be in memory twice while it loads,", "gpu")
+    import diffusers
+
+    given = {key: value for key, value in arguments.items() if value is not None}
+    with explained(pipeline.name), warnings.catch_warnings():
+        # diffusers asks transformers in words that newer versions warn of
+        warnings.filterwarnings("ignore", message=".*torch_dtype.*", category=FutureWarning)
+        pipe = diffusers.DiffusionPipeline.from_pretrained(pipeline.name, dtype=dtype, **given)
+    if given.get("device_map") == "cuda":
+        pipe.hf_device_map = None  # all of it is on one device, as after .to("cuda"), which stays possible
+    return pipe

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from pathlib import Path
 from typing import Any, Literal, get_args
 
 from adaptedit.editing.controls import Point
@@ -146,6 +147,7 @@ class LoadOptions:
     dtype: of the weights; None: bfloat16, but for `tiny`.
     quantize: how the frozen weights are kept; offload: what waits in main memory until it is needed. Where
         both are None and there is a GPU, the first rung of `costs.rungs` that fits is taken.
+    transformer: one file, .safetensors or .gguf, with another DiT for the backbone's pipeline.
     loras: LoRA files or hub ids that are put on the backbone, each "NAME" or "NAME=WEIGHT".
     """
 
@@ -156,4 +158,18 @@ class LoadOptions:
     dtype: Dtype | None = None
     quantize: Quantize | None = None
     offload: Offload | None = None
+    transformer: str | None = None
     loras: tuple[str, ...] = ()
+
+    @property
+    def has_adapter(self) -> bool:
+        """Whether the editor will have one; known before anything is loaded."""
+        own = self.backbone == "tiny" or (Path(self.backbone) / "adapter").is_dir()
+        return own or self.adapter is not None
+
+    @property
+    def of_results(self) -> dict[str, Any]:
+        """Those that are given and change what an editor makes, besides its names: for a run's record."""
+        names = ("revision", "dtype", "quantize", "transformer", "loras")
+        given = {name: getattr(self, name) for name in names if getattr(self, name)}
+        return given | ({"loras": list(self.loras)} if self.loras else {})

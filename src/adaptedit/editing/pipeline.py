@@ -3,55 +3,43 @@
 from __future__ import annotations
 
 import math
+import sys
+import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
-from diffusers import DiffusionPipeline
-from PIL import Image
 from torch import nn
 
 from adaptedit.adapter.model import AdaptEditAdapter
 from adaptedit.backbones.base import Backbone, OnStep
 from adaptedit.backbones.diffusers import DiffusersBackbone
+from adaptedit.backbones.diffusers.memory import enough_memory
 from adaptedit.editing import load
+from adaptedit.editing.arguments import Editable, Generators, as_picture, generators_for, pair_up
 from adaptedit.editing.candidates import candidates
 from adaptedit.editing.compose import exact_alpha, resize
 from adaptedit.editing.controls import adjust
 from adaptedit.editing.job import EditJob
 from adaptedit.editing.limits import check_number
-from adaptedit.editing.options import EditOptions
+from adaptedit.editing.options import EditOptions, LoadOptions
+from adaptedit.editing.output import EditOutput, OutputType, as_output_type, check_output_type
+from adaptedit.editing.placement import place
 from adaptedit.editing.refine import refine
 from adaptedit.editing.scheduler import EditTask, RegionRequest, Scheduler, run
-from adaptedit.errors import AdaptEditError, GlobalEdit, RegionNotFound, quoted
-from adaptedit.pictures.image16 import Image16
-from adaptedit.pictures.picture import Picture, Source
+from adaptedit.errors import AdaptEditError, GlobalEdit, NoAdapter, RegionNotFound, quoted
 from adaptedit.region import Region
 
-Editable = Source | Picture
+if TYPE_CHECKING:
+    from diffusers import DiffusionPipeline
+
 T = TypeVar("T")
 
 SMALLEST_SHARE = 1 / 2000  # of the picture; a smaller region is a stray pixel, not an object
-NO_ADAPTER = (
-    "this editor has no adapter, so it does not find the place by itself: draw a region, or edit everywhere"
-)
 GLOBAL_SHARE = 0.9  # a larger region is not a local edit
-
-
-@dataclass(frozen=True)
-class EditOutput:
-    """One entry per result; the candidates of a picture follow each other.
-
-    images: in the input's size and mode: PIL images, or `Image16` for an input of 16 bits a channel.
-    regions: what was edited. seeds: each gives its result again.
-    """
-
-    images: list[Image.Image | Image16]
-    regions: list[Region]
-    seeds: list[int]
 
 
 class AdaptEditPipeline:
@@ -66,9 +54,10 @@ class AdaptEditPipeline:
         self, backbone: Backbone | DiffusionPipeline, adapter: AdaptEditAdapter | None = None
     ) -> None:
         self.backbone: Backbone = (
-            DiffusersBackbone(backbone) if isinstance(backbone, DiffusionPipeline) else backbone
+            backbone if hasattr(backbone, "working_size") else DiffusersBackbone(backbone)
         )
         self.adapter = adapter
+        self._turn = threading.RLock()
         if adapter is not None and not adapter.attached:
             adapter.attach(self.backbone)
         for part in (adapter, self.backbone, self.backbone.transformer):
@@ -79,30 +68,70 @@ class AdaptEditPipeline:
     def from_pretrained(
         cls,
         name: str | Path,
-        adapter: str | Path | None = None,
+        adapter: str | Path | AdaptEditAdapter | None = None,
         *,
+        dtype: torch.dtype | None = None,
         torch_dtype: torch.dtype | None = None,
         token: str | None = None,
         revision: str | None = None,
+        **arguments: Any,
     ) -> AdaptEditPipeline:
-        """An editor from the Hugging Face hub or from a folder, on the CPU.
+        """An editor from the Hugging Face hub or a folder, on the CPU unless the arguments say otherwise.
 
         name: a diffusers editing pipeline as a hub id or a folder; "tiny", the embedded editor; or a folder
             laid out as `tiny/weights` in this package.
-        adapter: a folder or a hub id. "tiny" and its like have their own.
-        torch_dtype: of a diffusers pipeline and its adapter, bfloat16 by default; float16 overflows in them.
+        adapter: an adapter, a folder or a hub id. "tiny" and its like have their own; others work without.
+        dtype: of a diffusers pipeline and its adapter, bfloat16 by default; float16 overflows in them.
+            `torch_dtype` is its older name.
         token, revision: for the hub; `revision` is the editor's.
+        arguments: of diffusers' `from_pretrained`, such as subfolder, variant, cache_dir, local_files_only,
+            device_map, quantization_config.
 
         Raises AdaptEditError if there is no such editor, it cannot be fetched or cannot edit, or the adapter
-        is missing or made for another one.
+        was made for another one.
         """
-        return cls(*load.editor(name, adapter, torch_dtype=torch_dtype, token=token, revision=revision))
+        arguments |= {"token": token, "revision": revision}
+        return cls(*load.from_name(name, adapter, dtype=dtype or torch_dtype, **arguments))
 
-    def to(self, device: torch.device | str) -> AdaptEditPipeline:
-        """Moves all models; returns self."""
-        self.backbone.to(device)
-        if self.adapter is not None:
-            self.adapter.to(device)
+    @classmethod
+    def load(
+        cls,
+        options: LoadOptions,
+        *,
+        number: int = 0,
+        note: Callable[[str], object] = lambda line: print(line, file=sys.stderr),
+        **arguments: Any,
+    ) -> AdaptEditPipeline:
+        """An editor as the options say, on its device, in its bits, with its LoRAs.
+
+        number: of this process, deals out the GPUs. note: gets the line that says which way to save memory
+        was taken, where the options leave it open. arguments: of diffusers' `from_pretrained`.
+
+        Raises what `from_pretrained` does, AdaptEditError also for what this machine cannot do, and
+        NotEnoughMemory.
+        """
+        backbone, adapter, where = load.from_options(options, number, note, **arguments)
+        pipe = cls(backbone, adapter)
+        with enough_memory(where.advice):
+            if isinstance(backbone, DiffusersBackbone):
+                place(backbone.pipe, where)
+            else:
+                backbone.to(where.device)
+            if adapter is not None:
+                adapter.to(where.device)
+        return pipe
+
+    def to(
+        self, device: torch.device | str | None = None, dtype: torch.dtype | None = None
+    ) -> AdaptEditPipeline:
+        """Moves all models, and casts them; returns self."""
+        if isinstance(device, torch.dtype):
+            device, dtype = None, device
+        for part in (self.backbone, self.adapter):
+            if part is not None and device is not None:
+                part.to(device)
+            if part is not None and dtype is not None:
+                part.to(dtype)  # type: ignore[arg-type]
         return self
 
     def predict_region(self, image: Editable, prompt: str, *, threshold: float = 0.5) -> Region:
@@ -112,45 +141,54 @@ class AdaptEditPipeline:
 
         Raises RegionNotFound if these are fewer than 1 in 2000 pixels, GlobalEdit if more than 9 in 10.
         """
-        return self.find(EditJob(_as_picture(image), prompt, EditOptions(threshold=threshold)))
+        return self.find(EditJob(as_picture(image), prompt, EditOptions(threshold=threshold)))
 
     def __call__(
         self,
         image: Editable | Sequence[Editable],
         prompt: str | Sequence[str],
-        region: Region | Sequence[Region | None] | None = None,
+        region: Any = None,
         *,
-        generator: torch.Generator | None = None,
+        generator: Generators = None,
         on_step: OnStep | None = None,
         max_batch: int = 1,
+        output_type: OutputType = "pil",
+        return_dict: bool = True,
         **options: Any,
-    ) -> EditOutput:
-        """Edits one picture, or a list of pictures with a list of as many prompts.
+    ) -> Any:
+        """Edits one picture, or a list of pictures with one prompt for all or one for each.
 
-        region: where to edit, of the picture's size; found from the prompt if None.
-        generator: draws the seeds that `seed` does not give, one for each result.
+        region: where to edit, of the picture's size: a Region, or a mask with white = edit, see `as_region`;
+            one for all or a list. Found from the prompt if None.
+        generator: draws the noise, as in diffusers: one, or a list with one for each result. One for several
+            results draws a seed for each.
         on_step: called with (steps done, steps in all); counts each picture, with its candidates, from 0.
         max_batch: how many pictures and candidates are edited at once, if the backbone can. Faster; a
             result then depends, in the last of its 8 bits, on the others in its batch.
+        output_type: of the images, see `as_output_type`. return_dict: False for a tuple (images, regions,
+            seeds) instead of an `EditOutput`.
         options: the fields of `EditOptions`, some also by diffusers' names (`num_inference_steps`,
             `num_images_per_prompt`, `guidance_scale`); and further arguments of the diffusers pipeline.
 
+        With the whole picture at the editor's working size, preserve="soft" and no adapter, the result is the
+        plain pipeline's own, bit for bit. Threads may share a pipeline; they take turns.
         Raises AdaptEditError for bad input, NoLocalRegion if there is nothing to edit or it is everything.
         """
         check_number("max_batch", max_batch, 1, math.inf)
-        references = [_as_picture(one) for one in options.pop("references", ())]
+        check_output_type(output_type)
+        references = [as_picture(one) for one in options.pop("references", ())]
         chosen = EditOptions.from_arguments({**options, "references": references})
         jobs = [
-            EditJob(_as_picture(one), text, replace(chosen, region=where))
-            for one, text, where in _pair_up(image, prompt, region)
+            EditJob(picture, text, replace(chosen, region=where))
+            for picture, text, where in pair_up(image, prompt, region)
         ]
-        tasks = [self.edit_task(job, generator=generator, on_step=on_step) for job in jobs]
-        outputs = run(tasks, self.scheduler(max_batch))
-        return EditOutput(
-            images=[image for output in outputs for image in output.images],
-            regions=[region for output in outputs for region in output.regions],
-            seeds=[seed for output in outputs for seed in output.seeds],
-        )
+        given = generators_for(chosen, generator, len(jobs))
+        tasks = [self.edit_task(job, None, on_step, own) for job, own in zip(jobs, given, strict=True)]
+        outputs = self._run(tasks, max_batch)
+        images = as_output_type([image for output in outputs for image in output.images], output_type)
+        regions = [region for output in outputs for region in output.regions]
+        seeds = [seed for output in outputs for seed in output.seeds]
+        return EditOutput(images, regions, seeds) if return_dict else (images, regions, seeds)
 
     def find(self, job: EditJob) -> Region:
         """Where the job edits. Raises NoLocalRegion if there is nothing to edit or it is everything."""
@@ -162,7 +200,7 @@ class AdaptEditPipeline:
         region = Region.full(job.image.size) if options.everywhere else options.region
         if region is None:
             if self.adapter is None:
-                raise AdaptEditError(NO_ADAPTER)
+                raise NoAdapter
             region = yield from self._predicted(job)
         if not options.adjusts_region:
             return region
@@ -184,10 +222,12 @@ class AdaptEditPipeline:
         job: EditJob,
         region: Region | None = None,
         on_step: OnStep | None = None,
-        generator: torch.Generator | None = None,
+        generators: Sequence[torch.Generator] | None = None,
     ) -> EditTask[EditOutput]:
-        """`edit`, as a task to run with others. generator: draws the seeds now, if the job has none."""
-        seeds = _seeds(job.options, generator)
+        """`edit`, as a task to run with others. generators: a candidate each, by default of the seed."""
+        if generators is None:
+            (generators,) = generators_for(job.options, None, 1)
+        seeds = [generator.initial_seed() for generator in generators]
 
         def steps() -> EditTask[EditOutput]:
             options, picture = job.options, job.image
@@ -197,7 +237,7 @@ class AdaptEditPipeline:
                 job.instruction,
                 where,
                 exact_alpha(where, feather_of(where) if options.feather is None else options.feather),
-                generators=[torch.Generator().manual_seed(one) for one in seeds],
+                generators=generators,
                 working_size=self.backbone.working_size,
                 context=options.context,
                 exact=options.preserve == "exact",
@@ -214,6 +254,11 @@ class AdaptEditPipeline:
         picture, threshold = job.image, job.options.threshold
         working = self.backbone.working_size(picture.size)
         (probability,) = yield [RegionRequest(resize(picture.rgb, working), job.instruction)]
+        if not bool(torch.isfinite(probability).all()):
+            raise AdaptEditError(
+                "the adapter's mask predictor gives NaN; its weights are damaged or overflow, so load it in "
+                "full precision, or draw the region"
+            )
         share = float((probability >= threshold).float().mean())
         if share < SMALLEST_SHARE:
             raise RegionNotFound(
@@ -239,32 +284,36 @@ class AdaptEditPipeline:
 
     def run_task(self, edit: EditTask[T]) -> T:
         """What a task returns or raises."""
-        return run([edit], self.scheduler(1))[0]
+        return self._run([edit], 1)[0]
+
+    def _run(self, tasks: Sequence[EditTask[T]], max_batch: int) -> list[T]:
+        with self._turn:
+            return run(tasks, self.scheduler(max_batch))
+
+    # -- as diffusers has it
+
+    @property
+    def device(self) -> torch.device:
+        """Where the DiT computes."""
+        return self.backbone.device
+
+    def __getattr__(self, name: str) -> Any:
+        """`components`, and `enable_...` and `disable_...` for memory and speed: the diffusers pipeline's."""
+        pipe = getattr(self.__dict__.get("backbone"), "pipe", None)
+        if name == "components" or name.startswith(("enable_", "disable_")):
+            if pipe is None:
+                raise AttributeError(f"{name} belongs to diffusers pipelines; this editor is none")
+            return getattr(pipe, name)
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
+    def __deepcopy__(self, memo: object) -> AdaptEditPipeline:
+        raise AdaptEditError("a pipeline cannot be copied: two would share one frozen DiT; load it again")
+
+    def __reduce__(self) -> Any:
+        raise AdaptEditError("a pipeline cannot be pickled; load it in each process, and send only names")
 
 
 def feather_of(region: Region) -> float:
     """Width of the soft edge in pixels: a twentieth of the square root of its area, 2 to 16."""
     area = float((region.mask > region.mask.max() / 2).sum())
     return min(max(math.sqrt(area) / 20, 2.0), 16.0)
-
-
-def _pair_up(image: Any, prompt: Any, region: Any) -> list[tuple[Any, str, Region | None]]:
-    images = list(image) if isinstance(image, (list, tuple)) else [image]
-    prompts = [prompt] if isinstance(prompt, str) else list(prompt)
-    regions = list(region) if isinstance(region, (list, tuple)) else [region] * len(images)
-    if not len(images) == len(prompts) == len(regions):
-        raise AdaptEditError(
-            f"{len(images)} pictures, {len(prompts)} prompts and {len(regions)} regions; give as many of each"
-        )
-    return list(zip(images, prompts, regions, strict=True))
-
-
-def _as_picture(image: Editable) -> Picture:
-    return image if isinstance(image, Picture) else Picture.open(image)
-
-
-def _seeds(options: EditOptions, generator: torch.Generator | None) -> list[int]:
-    if options.seed is not None:
-        return [options.seed + index for index in range(options.candidates)]
-    device = generator.device if generator is not None else None
-    return torch.randint(2**31, (options.candidates,), generator=generator, device=device).tolist()

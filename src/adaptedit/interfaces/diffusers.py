@@ -10,27 +10,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import torch
 from diffusers.utils.outputs import BaseOutput
 from PIL import Image
 
 from adaptedit.adapter.model import AdaptEditAdapter
 from adaptedit.backbones.diffusers.editors import EDITORS
 from adaptedit.editing.pipeline import AdaptEditPipeline
-from adaptedit.errors import AdaptEditError
-from adaptedit.pictures.image16 import as_8bit
-from adaptedit.pictures.picture import Picture
 from adaptedit.region import Region
 
 if TYPE_CHECKING:
-    from adaptedit.editing.options import Preserve
-    from adaptedit.editing.pipeline import Editable
+    from adaptedit.editing.arguments import Editable
 
 
 @dataclass
 class LocalEditOutput(BaseOutput):
-    """images: as `output_type` says. regions: where each was edited."""
+    """images: as `output_type` says, see `AdaptEditPipeline.__call__`. regions: where each was edited."""
 
     images: Any
     regions: list[Region]
@@ -65,60 +59,25 @@ class LocalEditing:
         self,
         image: Editable | Sequence[Editable],
         prompt: str | Sequence[str],
-        mask_image: Image.Image | Sequence[Image.Image] | None = None,
+        mask_image: Any = None,
         *,
-        num_inference_steps: int | None = None,
-        num_images_per_prompt: int = 1,
-        generator: torch.Generator | None = None,
-        preserve: Preserve = "exact",
-        output_type: str = "pil",
         return_dict: bool = True,
         **options: Any,
     ) -> LocalEditOutput | tuple[Any]:
-        """Edits one picture, or a list of pictures with as many prompts; results have the pictures' sizes.
+        """Edits one picture, or a list of pictures with one prompt or as many; results have their sizes.
 
         mask_image: white = repaint, of the picture's size; found from the prompt where it is None.
-        output_type: "pil", "np": float32 (B, H, W, 3) in [0, 1], or "pt": (B, 3, H, W).
-        options: `threshold`, `context`, `feather` and `seed` of `AdaptEditPipeline.__call__`, and what the
-            diffusers class takes: `guidance_scale`, `negative_prompt`, `callback_on_step_end` (called anew
-            for each crop), ...
+        options: all of `AdaptEditPipeline.__call__`, such as `preserve`, `generator` and `output_type`, and
+            what the diffusers class takes: `callback_on_step_end` (called anew for each crop), ...
 
         Raises AdaptEditError for bad input, NoLocalRegion if there is nothing to edit or it is everything.
         """
-        if output_type not in ("pil", "np", "pt"):
-            raise AdaptEditError(f"output_type={output_type!r} is not known; use 'pil', 'np' or 'pt'")
         editor = self._editor()
-        pictures = [Picture.open(one) if not isinstance(one, Picture) else one for one in _listed(image)]
-        given = [None] * len(pictures) if mask_image is None else _listed(mask_image)
-        prompts = [prompt] if isinstance(prompt, str) else list(prompt)
-        if not len(pictures) == len(given) == len(prompts):
-            raise AdaptEditError(
-                f"{len(pictures)} pictures, {len(prompts)} prompts and {len(given)} masks; "
-                "give as many of each"
-            )
-        regions = [
-            None if mask is None else Region.from_white_is_edit(mask, picture.size)
-            for mask, picture in zip(given, pictures, strict=True)
-        ]
         try:
-            out = editor(
-                pictures,
-                prompts,
-                regions,
-                preserve=preserve,
-                num_inference_steps=num_inference_steps,
-                num_images_per_prompt=num_images_per_prompt,
-                generator=generator,
-                **options,
-            )
+            images, regions, _ = editor(image, prompt, mask_image, return_dict=False, **options)
         finally:
             self.maybe_free_model_hooks()  # type: ignore[attr-defined]
-        images: Any = out.images
-        if output_type != "pil":
-            images = _stacked([as_8bit(one) for one in out.images])
-        if output_type == "pt":
-            images = torch.from_numpy(images).permute(0, 3, 1, 2)
-        return LocalEditOutput(images=images, regions=out.regions) if return_dict else (images,)
+        return LocalEditOutput(images=images, regions=regions) if return_dict else (images,)
 
     def _editor(self) -> AdaptEditPipeline:
         return AdaptEditPipeline(self._plain(), self._adaptedit)
@@ -130,14 +89,3 @@ class LocalEditing:
         plain.register_to_config(_name_or_path=self.name_or_path)  # type: ignore[attr-defined]
         plain.set_progress_bar_config(**getattr(self, "_progress_bar_config", {}))
         return plain
-
-
-def _listed(one_or_more: Any) -> list[Any]:
-    return list(one_or_more) if isinstance(one_or_more, (list, tuple)) else [one_or_more]
-
-
-def _stacked(images: list[Image.Image]) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
-    sizes = sorted({image.size for image in images})
-    if len(sizes) > 1:
-        raise AdaptEditError(f"pictures of {len(sizes)} sizes ({sizes}) make no array; use output_type='pil'")
-    return np.stack([np.asarray(image.convert("RGB"), np.float32) / 255 for image in images])

@@ -1,11 +1,12 @@
-"""The editor behind a door, on the best device that there is."""
+"""The editor behind a door."""
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 from adaptedit.editing.options import LoadOptions
-from adaptedit.interfaces.cli.terminal import quiet
+from adaptedit.interfaces.cli.terminal import quiet, say
 
 if TYPE_CHECKING:
     from adaptedit.editing.pipeline import AdaptEditPipeline
@@ -14,14 +15,20 @@ if TYPE_CHECKING:
 def load_pipeline(options: LoadOptions, number: int = 0) -> AdaptEditPipeline:
     """On a GPU if there is one, but for tiny, which needs none. number: of this process, deals out the GPUs.
 
-    Raises what `AdaptEditPipeline.from_pretrained` does.
+    Raises what `AdaptEditPipeline.load` does.
     """
     quiet()
-    import torch
-
+    if options.backbone != "tiny" and not sys.stderr.isatty():
+        _hide_progress()
     from adaptedit.editing.pipeline import AdaptEditPipeline
 
-    pipe = AdaptEditPipeline.from_pretrained(options.backbone, options.adapter)
-    if options.backbone != "tiny" and torch.cuda.is_available():
-        pipe.to(f"cuda:{number % torch.cuda.device_count()}")
-    return pipe
+    return AdaptEditPipeline.load(options, number=number, note=say)
+
+
+def _hide_progress() -> None:
+    """The libraries' own bars, which fill a log file."""
+    import diffusers.utils.logging
+    import transformers.utils.logging
+
+    diffusers.utils.logging.disable_progress_bar()
+    transformers.utils.logging.disable_progress_bar()  # type: ignore[no-untyped-call]

@@ -16,6 +16,7 @@ from adaptedit.backbones.base import Edited, OnStep, PromptStates, tokens_inside
 from adaptedit.backbones.diffusers import codec
 from adaptedit.backbones.diffusers.editors import LONGEST, editor_of
 from adaptedit.backbones.diffusers.features import dit_states, vl_states
+from adaptedit.backbones.diffusers.memory import enough_memory
 from adaptedit.backbones.diffusers.steps import steered
 from adaptedit.backbones.patterns import spec_of
 from adaptedit.errors import AdaptEditError
@@ -33,6 +34,7 @@ class DiffusersBackbone:
 
     It takes one picture at a time: the pipelines treat several differently.
     pipe: of a class in `editors.EDITORS`. AdaptEditError for another one, and for float16 weights.
+    defaults: arguments of the pipeline where the caller gives none. advice: for when the memory runs out.
     """
 
     batched = False
@@ -40,6 +42,8 @@ class DiffusersBackbone:
     def __init__(self, pipe: Any) -> None:
         self.editor = editor_of(type(pipe))
         self.pipe = pipe
+        self.defaults = dict(self.editor.defaults)
+        self.advice = "take a smaller picture, or load it with offloading or in fewer bits"
         spec_of(pipe.transformer)
         check_dtype(pipe.transformer.dtype)
 
@@ -68,11 +72,11 @@ class DiffusersBackbone:
     def features(self, images: Sequence[Image.Image], prompts: Sequence[str]) -> PromptStates:
         """Vision-language states where the pipeline has them, else the DiT's own; see features.py."""
         (image,), (prompt,) = images, prompts
-        arguments = dict(self.editor.defaults) | self._arguments(image, prompt, Image.new("L", image.size))
+        arguments = self.defaults | self._arguments(image, prompt, Image.new("L", image.size))
         arguments |= {"num_inference_steps": 2, "generator": torch.Generator().manual_seed(0)}
 
         def run() -> None:
-            with _silent(self.pipe):
+            with _silent(self.pipe), enough_memory(self.advice):
                 self.pipe(**arguments)
 
         return (vl_states if spec_of(self.transformer).sees_picture else dit_states)(self.pipe, run)
@@ -96,7 +100,7 @@ class DiffusersBackbone:
         """
         (image,), (prompt,), (region,), (generator,) = images, prompts, regions, generators
         references = options.pop("references", [])
-        arguments = dict(self.editor.defaults) | self._checked(options)
+        arguments = self.defaults | self._checked(options)
         mask = region.to_image()
         arguments |= self._arguments(image, prompt, mask)
         if references:
@@ -108,18 +112,19 @@ class DiffusersBackbone:
         if num_inference_steps is not None:
             arguments["num_inference_steps"] = num_inference_steps
 
-        latents = codec.encode(self.pipe, image)
-        reconstruction = codec.decode(self.pipe, latents)
-        source = inside = None
-        if follow_source:
-            token = self.pipe.vae_scale_factor * 2
-            source = self.editor.latents(self.pipe.vae, latents)
-            inside = tokens_inside(region, (image.height // token, image.width // token))
-        with (
-            steered(self.pipe.scheduler, on_step=on_step, source=source, inside=inside),
-            _silent(self.pipe, on_step is not None),
-        ):
-            edited = self.pipe(generator=generator, **arguments).images[0]
+        with enough_memory(self.advice):
+            latents = codec.encode(self.pipe, image)
+            reconstruction = codec.decode(self.pipe, latents)
+            source = inside = None
+            if follow_source:
+                token = self.pipe.vae_scale_factor * 2
+                source = self.editor.latents(self.pipe.vae, latents)
+                inside = tokens_inside(region, (image.height // token, image.width // token))
+            with (
+                steered(self.pipe.scheduler, on_step=on_step, source=source, inside=inside),
+                _silent(self.pipe, on_step is not None),
+            ):
+                edited = self.pipe(generator=generator, **arguments).images[0]
         return [Edited(edited, reconstruction)]
 
     def _arguments(self, image: Image.Image, prompt: str, mask: Image.Image) -> dict[str, Any]:

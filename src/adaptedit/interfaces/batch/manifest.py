@@ -135,9 +135,14 @@ def describe(out: Path, load: LoadOptions) -> None:
     editor: Row = {"backbone": _weights(load.backbone), "adapter": _weights(load.adapter)}
     versions = {name: version(name) for name in ("torch", "diffusers", "transformers", "numpy", "pillow")}
     versions = {"adaptedit": __version__, "python": platform.python_version()} | versions
-    header: Row = editor | {"versions": [versions]}
+    header: Row = editor | {"loaded": load.of_results, "versions": [versions]}
     before = _header(out)
     if before is not None:
+        if before.get("loaded", {}) != load.of_results:
+            raise AdaptEditError(
+                f"{named(out)} holds a batch of an editor loaded with {before.get('loaded') or 'no options'} "
+                f"and not with {load.of_results or 'none'}; give another --out"
+            )
         for part, now in editor.items():
             if before[part] != now:
                 raise AdaptEditError(

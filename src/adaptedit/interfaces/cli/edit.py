@@ -27,6 +27,7 @@ from adaptedit.interfaces.cli.options import (
     Overwrite,
     Threshold,
     Within,
+    check_region,
     read_job,
 )
 from adaptedit.interfaces.cli.outputs import check_outputs, describe, numbered, report, write
@@ -150,6 +151,7 @@ def edit(
         for path in outs:
             check_format(path.suffix, job.image.mode, job.image.size, str(path))
 
+        check_region(job.options, load)
         stage(f"loading {load.backbone}")
         pipe = load_pipeline(load)
         from adaptedit.interfaces.sheet import sheet as draw_sheet

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from adaptedit.editing.limits import MOST_STEPS
-from adaptedit.editing.options import EditOptions, LoadOptions
+from adaptedit.editing.limits import MOST_GUIDANCE, MOST_SCALE, MOST_STEPS
+from adaptedit.editing.options import EditOptions, LoadOptions, Preserve
 from adaptedit.errors import AdaptEditError, quoted
 from adaptedit.interfaces.cli.loading import loads_editor
 from adaptedit.interfaces.cli.terminal import quiet, stages
@@ -35,8 +35,9 @@ Editors = Annotated[
         "--editor",
         metavar="NAME",
         help="May be repeated. predicted, given (the region of the benchmark), each also -latent and -soft; "
-        "frozen (no adapter); the controls nothing, whole-frame, centre-box, blanked; a folder of finished "
-        "pictures; or module:function.",
+        "frozen (the plain editor's own picture), frozen-stitched (through our transfer of detail), cropped "
+        "(around the benchmark's region, no adapter); the controls nothing, whole-frame, centre-box, "
+        "blanked; a folder of finished pictures; or module:function.",
         show_default="predicted",
     ),
 ]
@@ -76,6 +77,22 @@ def evaluate(
         int | None,
         typer.Option(min=1, max=MOST_STEPS, help="Denoising steps.", show_default="the editor's own"),
     ] = None,
+    guidance: Annotated[
+        float | None,
+        typer.Option(
+            min=0, max=MOST_GUIDANCE, help="Strength of the guidance.", show_default="the editor's own"
+        ),
+    ] = None,
+    negative_prompt: Annotated[
+        str | None, typer.Option(help="What results should not show, for editors that take it.")
+    ] = None,
+    adapter_scale: Annotated[
+        float | None,
+        typer.Option(min=-MOST_SCALE, max=MOST_SCALE, help="Strength of the adapter.", show_default="1"),
+    ] = None,
+    preserve: Annotated[
+        Preserve, typer.Option(help="For editors whose name does not say it: exact, latent or soft.")
+    ] = "exact",
     metrics: Annotated[
         list[str] | None,
         typer.Option(
@@ -155,8 +172,21 @@ def evaluate(
             stage(f"loading {load.backbone}")
             return load_pipeline(load, int(os.environ.get("LOCAL_RANK", 0)))
 
+        given = {
+            "guidance": guidance,
+            "negative_prompt": negative_prompt,
+            "adapter_scale": adapter_scale,
+            "preserve": None if preserve == "exact" else preserve,
+        }
         settings = {"backbone": load.backbone, "adapter": load.adapter, "num_inference_steps": steps}
-        options = EditOptions(steps=steps)
+        settings |= load.of_results | {name: value for name, value in given.items() if value is not None}
+        options = EditOptions(
+            steps=steps,
+            guidance=guidance,
+            negative_prompt=negative_prompt,
+            adapter_scale=adapter_scale,
+            preserve=preserve,
+        )
         runs = [Run(out / _folder(name), samples, name, seed, settings, scored_with, limit) for name in names]
         ready = [editor(name, pipe, options) for name in names]
         for run, one in zip(runs, ready, strict=True):

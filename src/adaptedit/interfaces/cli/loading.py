@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from adaptedit.editing.options import LoadOptions
+from adaptedit.editing.options import Dtype, LoadOptions, Offload, Quantize
 
 EDITOR = "The editor"
 Option = inspect.Parameter
@@ -25,6 +25,43 @@ OPTIONS = [
     _option(
         "adapter", None, str | None, help="Its adapter: a folder or a hub id.", show_default="tiny's own"
     ),
+    _option("revision", None, str | None, help="Branch, tag or commit of the backbone on the hub."),
+    _option(
+        "device",
+        None,
+        str | None,
+        help="cuda, cuda:1, mps or cpu.",
+        show_default="a GPU if there is one, but for tiny",
+    ),
+    _option("dtype", None, Dtype | None, help="Of the weights.", show_default="bfloat16, but for tiny"),
+    _option(
+        "quantize",
+        None,
+        Quantize | None,
+        help="Keep the frozen weights in fewer bits.",
+        show_default="what fits the GPU",
+    ),
+    _option(
+        "offload",
+        None,
+        Offload | None,
+        help="Keep in main memory what the GPU does not need just now.",
+        show_default="what fits the GPU",
+    ),
+    _option(
+        "transformer",
+        None,
+        str | None,
+        help="A .safetensors or .gguf file with another DiT for the backbone.",
+    ),
+    _option(
+        "loras",
+        None,
+        list[str] | None,
+        "--lora",
+        metavar="FILE[=WEIGHT]",
+        help="A LoRA for the backbone: a file, a folder or a hub id. Repeat it for more.",
+    ),
 ]
 
 
@@ -34,8 +71,8 @@ def loads_editor(command: Callable[..., None]) -> Callable[..., None]:
 
     @functools.wraps(command)
     def with_options(**values: Any) -> None:
-        load = LoadOptions(**{option.name: values.pop(option.name, option.default) for option in OPTIONS})
-        command(**values, load=load)
+        given = {option.name: values.pop(option.name, option.default) for option in OPTIONS}
+        command(**values, load=LoadOptions(**given | {"loras": tuple(given["loras"] or ())}))
 
     kept = [one.replace(kind=Option.KEYWORD_ONLY) for one in own.parameters.values() if one.name != "load"]
     signature = own.replace(parameters=[*kept, *OPTIONS])

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from adaptedit.errors import AdaptEditError, quoted
+from adaptedit.errors import AdaptEditError, NoAdapter, quoted
 from adaptedit.region import Box, Polarity, load_region
 
 if TYPE_CHECKING:
     from adaptedit.editing.controls import Point
     from adaptedit.editing.job import EditJob
+    from adaptedit.editing.options import EditOptions, LoadOptions
 
 ImagePath = Annotated[
     Path, typer.Argument(metavar="IMAGE", help="The picture: PNG, JPEG, WebP, BMP or TIFF.")
@@ -99,6 +100,12 @@ def read_job(
         **options,
     )
     return EditJob(picture, instruction, chosen)
+
+
+def check_region(options: EditOptions, load: LoadOptions) -> None:
+    """Raises NoAdapter, before minutes of loading, where the region would have to be found without one."""
+    if options.region is None and not options.everywhere and not load.has_adapter:
+        raise NoAdapter
 
 
 def _place(text: str) -> Box | Point:

@@ -21,6 +21,7 @@ from adaptedit.interfaces.cli.options import (
     Overwrite,
     Threshold,
     Within,
+    check_region,
     read_job,
 )
 from adaptedit.interfaces.cli.outputs import check_outputs, describe, report, write
@@ -74,6 +75,7 @@ def region(
         if overlay:
             check_format(overlay.suffix, "RGB", job.image.size, str(overlay))
 
+        check_region(job.options, load)
         stage(f"loading {load.backbone}")
         pipe = load_pipeline(load)
 

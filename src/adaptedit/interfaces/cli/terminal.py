@@ -6,7 +6,6 @@ import codecs
 import io
 import logging
 import os
-import re
 import sys
 import warnings
 from collections.abc import Callable, Iterator
@@ -18,13 +17,13 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from typer.core import TyperGroup
 
-from adaptedit.errors import AdaptEditError
+from adaptedit.errors import AdaptEditError, AdaptEditWarning, NotEnoughMemory, out_of_memory
 
 COMMAND = "adaptedit"
 NOBODY_READS = 141  # the exit code of a program that SIGPIPE ends: 128 + 13
 LONGEST = 1000  # characters of an error
 _Misuse: Any = typer.BadParameter.__mro__[2]  # ClickException: of click, or of typer's own copy in newer ones
-_OUT_OF_MEMORY = re.compile("out of memory|allocate memory")  # torch's, on a GPU and on the CPU
+_standard_format = warnings.formatwarning
 
 _QUIET = {
     "TRANSFORMERS_VERBOSITY": "error",
@@ -41,8 +40,16 @@ def quiet() -> None:
     for switch, value in _QUIET.items():
         os.environ.setdefault(switch, value)
     warnings.filterwarnings("ignore", module="PIL")  # of damaged EXIF, which is left out
+    warnings.formatwarning = _format_warning
     for name in _WARNS_ON_IMPORT:
         logging.getLogger(name).setLevel(logging.ERROR)
+
+
+def _format_warning(message: Any, category: type[Warning], *place: Any, **line: Any) -> str:
+    """Ours in one line, without the place in the code."""
+    if issubclass(category, AdaptEditWarning):
+        return f"warning: {message}\n"
+    return _standard_format(message, category, *place, **line)
 
 
 class OneLineErrors(TyperGroup):
@@ -90,9 +97,10 @@ def _one_line() -> Iterator[None]:
         _fail(f"{where}{error.strerror or error}; see to it and try again")
         raise typer.Exit(AdaptEditError.exit_code) from None
     except (MemoryError, RuntimeError) as error:
-        if isinstance(error, RuntimeError) and not _OUT_OF_MEMORY.search(str(error)):
+        if not out_of_memory(error):
             raise
-        _fail("there is not enough memory; give a smaller picture, ask for less at once, or close programs")
+        less = "there is not enough memory; give a smaller picture, ask for less at once, or close programs"
+        _fail(str(error) if isinstance(error, NotEnoughMemory) else less)
         raise typer.Exit(AdaptEditError.exit_code) from None
 
 

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
     from adaptedit.backbones.base import OnStep
     from adaptedit.editing.controls import Point
-    from adaptedit.editing.pipeline import AdaptEditPipeline, EditOutput
+    from adaptedit.editing.output import EditOutput
+    from adaptedit.editing.pipeline import AdaptEditPipeline
     from adaptedit.editing.scheduler import EditTask
     from adaptedit.pictures.picture import Picture
     from adaptedit.region import Box, Region

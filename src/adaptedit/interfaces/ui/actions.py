@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from adaptedit.editing.job import EditJob
 from adaptedit.editing.options import EditOptions
-from adaptedit.errors import AdaptEditError, GlobalEdit
+from adaptedit.errors import AdaptEditError, GlobalEdit, NoAdapter
 from adaptedit.interfaces.ui.canvas import UNSEEN, Canvas
 from adaptedit.interfaces.ui.models import Models
 from adaptedit.interfaces.ui.session import Edit, Session
@@ -187,7 +187,7 @@ def _run(
                     yield View(session, Note(item.text, "busy", share), busy=True)
     except Cancelled:
         yield View(session, Note("Cancelled."))
-    except GlobalEdit as outcome:
+    except (GlobalEdit, NoAdapter) as outcome:
         yield View(session, Note(str(outcome)), offer_whole=True)
     except AdaptEditError as error:
         yield View(session, Note(str(error), "hint" if error.exit_code == 3 else "wrong"))
