@@ -93,7 +93,7 @@ def own(root: Path, *lines: Any) -> Path:
     return root
 
 
-DESK = {"file_name": "desk.png", "instruction": "remove the mug"}
+DESK = {"source": "desk.png", "instruction": "remove the mug"}
 
 
 def test_the_shortest_line_is_a_picture_and_an_instruction(tmp_path: Path) -> None:
@@ -125,7 +125,7 @@ def test_a_line_with_everything(polarity: str, tmp_path: Path) -> None:
         ([DESK, "{"], "line 2: is not JSON"),
         (["3"], "line 1: is not an object"),
         ([{"file_name": "desk.png"}], 'line 1: lacks "instruction"'),
-        ([{"instruction": "x"}], 'line 1: lacks "file_name"'),
+        ([{"instruction": "x"}], 'line 1: lacks "source"'),
         ([{**DESK, "instruction": 3}], '"instruction" must be text, got 3'),
         ([{**DESK, "mask": "white.png"}], "polarity ''; say which of its pixels are to be edited"),
         ([{**DESK, "mask": "white.png", "polarity": "grey"}], "polarity 'grey'"),
@@ -141,7 +141,7 @@ def test_a_line_that_is_wrong_is_named(lines: list[Any], message: str, tmp_path:
 def test_files_that_are_wrong_name_the_sample(tmp_path: Path) -> None:
     Image.new("L", (10, 10)).save(tmp_path / "small.png")
     small = {**DESK, "id": "a", "mask": "small.png", "polarity": "white"}
-    found = folder.load(path=own(tmp_path, small, {**DESK, "file_name": "no.png"}))
+    found = folder.load(path=own(tmp_path, small, {**DESK, "source": "no.png"}))
     with pytest.raises(AdaptEditError, match="sample a: .*the mask is 10x10 pixels and the picture 32x24"):
         found.load("a")
     with pytest.raises(AdaptEditError, match="sample no: .*no.png: no such file"):

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from adaptedit.data.sample import EditSample
@@ -250,7 +251,7 @@ def test_every_editor_edits_and_says_what_it_found(name: str, pipe: AdaptEditPip
     edit = editor(name, lambda: pipe, EditOptions())(big(), 1)
     assert edit.failure is None and edit.image.size == (64, 64)
     found = {"whole-frame": 1.0, "centre-box": 0.25}.get(name, 1 / 16)
-    if name in ("frozen", "given", "given-soft", "given-latent"):
+    if name.startswith(("frozen", "given", "cropped")):
         assert edit.region is None
     else:
         assert edit.region is not None and edit.region.coverage() == pytest.approx(found, abs=0.01)
@@ -292,3 +293,29 @@ def test_other_peoples_pictures_and_functions(tmp_path: Path, monkeypatch: pytes
 
 def test_seeds_are_the_samples_own() -> None:
     assert seed_of(0, "a") == seed_of(0, "a") != seed_of(0, "b") != seed_of(1, "b")
+
+
+# -- the shares of the plain editor, of the transfer of detail, of the crop, of the adapter
+
+
+def test_the_plain_editor_is_told_apart_from_what_is_put_around_it(pipe: AdaptEditPipeline) -> None:
+    sample = replace(
+        big(), source=big().source.resize((64, 64)), region=Region.from_box((8, 8, 24, 24), (64, 64))
+    )
+    adapter = pipe.adapter
+    assert isinstance(adapter, FakeAdapter)
+    without = AdaptEditPipeline(FakeBackbone())
+    options = EditOptions()
+    images = {}
+    for name in ("frozen", "frozen-stitched", "cropped"):
+        images[name] = editor(name, lambda: pipe, options)(sample, 1).image
+        assert editor(name, lambda: without, options)(sample, 1).image == images[name]
+    (plain,) = pipe.backbone.edit(
+        [sample.source],
+        ["x"],
+        [Region.full((64, 64))],
+        generators=[torch.Generator().manual_seed(1)],
+    )
+    assert images["frozen"] == plain.image
+    source, cropped = np.asarray(sample.source), np.asarray(images["cropped"])
+    assert (source[60:] == cropped[60:]).all() and (source[10:20, 10:20] != cropped[10:20, 10:20]).any()

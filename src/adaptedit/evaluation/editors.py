@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
+import torch
 from PIL import Image
 
 from adaptedit.data.sample import EditSample
+from adaptedit.editing.compose import resize
 from adaptedit.editing.job import EditJob
 from adaptedit.editing.options import EditOptions, Preserve
 from adaptedit.editing.pipeline import AdaptEditPipeline
@@ -50,21 +52,52 @@ def do_nothing(sample: EditSample, seed: int) -> Edit:
 
 
 def frozen(pipe: AdaptEditPipeline, options: EditOptions) -> Editor:
-    """The backbone without its adapter."""
+    """The plain editor's own picture: the whole frame at its working size, resized to the source's as the
+    published protocols do."""
 
     def edit(sample: EditSample, seed: int) -> Edit:
-        with nullcontext() if pipe.adapter is None else pipe.adapter.disabled():
-            return _edited(pipe, sample, replace(options, everywhere=True, seed=seed, preserve="soft"))
+        size = pipe.backbone.working_size(sample.source.size)
+        with _without_adapter(pipe):
+            (edited,) = pipe.backbone.edit(
+                [resize(sample.source, size)],
+                [sample.instruction],
+                [Region.full(size)],
+                generators=[torch.Generator().manual_seed(seed)],
+                **replace(options, preserve="soft").settings,
+            )
+        same_size = edited.image.size == sample.source.size
+        return Edit(edited.image if same_size else edited.image.resize(sample.source.size))
+
+    return edit
+
+
+def frozen_stitched(pipe: AdaptEditPipeline, options: EditOptions) -> Editor:
+    """The plain editor through our transfer of detail: what its codec loses does not count as a leak."""
+
+    def edit(sample: EditSample, seed: int) -> Edit:
+        with _without_adapter(pipe):
+            return _edited(pipe, sample, replace(options, everywhere=True, seed=seed, preserve="exact"))
+
+    return edit
+
+
+def cropped(pipe: AdaptEditPipeline, options: EditOptions) -> Editor:
+    """The plain editor on a crop around the annotators' region, put back: what needs no adapter."""
+    in_region = given(pipe, options)
+
+    def edit(sample: EditSample, seed: int) -> Edit:
+        with _without_adapter(pipe):
+            return replace(in_region(sample, seed), gate=None)
 
     return edit
 
 
 def predicted(
-    pipe: AdaptEditPipeline, options: EditOptions, preserve: Preserve, instruction: str = ""
+    pipe: AdaptEditPipeline, options: EditOptions, preserve: Preserve | None = None, instruction: str = ""
 ) -> Editor:
     """AdaptEdit as users run it. Where it says that the edit is global, it gets the whole picture.
 
-    instruction: replaces every sample's own.
+    preserve: instead of the options' own. instruction: replaces every sample's own.
     """
 
     def edit(sample: EditSample, seed: int) -> Edit:
@@ -76,8 +109,8 @@ def predicted(
         except NoLocalRegion as error:
             nowhere = Region.from_array(np.zeros(sample.source.size[::-1]))
             return Edit(sample.source, nowhere, failure=str(error))
-        options_here = replace(options, region=region, seed=seed, preserve=preserve)
-        return replace(_recorded(pipe, sample, options_here), region=region)
+        here = replace(options, region=region, seed=seed, preserve=preserve or options.preserve)
+        return replace(_recorded(pipe, sample, here), region=region)
 
     return edit
 
@@ -85,7 +118,7 @@ def predicted(
 def given(
     pipe: AdaptEditPipeline,
     options: EditOptions,
-    preserve: Preserve,
+    preserve: Preserve | None = None,
     where: Callable[[EditSample], Region | None] = lambda sample: sample.region,
 ) -> Editor:
     """AdaptEdit with a given region; by default the annotators'."""
@@ -94,7 +127,8 @@ def given(
         region = where(sample)
         if region is None:
             return Edit(sample.source, failure="the benchmark gives no region for this sample")
-        return _recorded(pipe, sample, replace(options, region=region, seed=seed, preserve=preserve))
+        here = replace(options, region=region, seed=seed, preserve=preserve or options.preserve)
+        return _recorded(pipe, sample, here)
 
     return edit
 
@@ -121,16 +155,18 @@ def whole_frame(sample: EditSample) -> Region:
 
 
 EDITORS: dict[str, Callable[[AdaptEditPipeline, EditOptions], Editor]] = {
-    "predicted": partial(predicted, preserve="exact"),
+    "predicted": predicted,
     "predicted-latent": partial(predicted, preserve="latent"),
     "predicted-soft": partial(predicted, preserve="soft"),
-    "given": partial(given, preserve="exact"),
+    "given": given,
     "given-latent": partial(given, preserve="latent"),
     "given-soft": partial(given, preserve="soft"),
     "frozen": frozen,
+    "frozen-stitched": frozen_stitched,
+    "cropped": cropped,
     "whole-frame": partial(placed, where=whole_frame),
     "centre-box": partial(placed, where=centre_box),
-    "blanked": partial(predicted, preserve="exact", instruction=BLANK),
+    "blanked": partial(predicted, instruction=BLANK),
 }
 NOTHING = "nothing"
 
@@ -177,6 +213,10 @@ def own(name: str) -> Editor:
     except (ImportError, AttributeError, ValueError) as error:
         raise AdaptEditError(f"cannot import the editor {name!r}: {error}") from None
     return lambda sample, seed: Edit(function(sample.source, sample.instruction, seed).convert("RGB"))
+
+
+def _without_adapter(pipe: AdaptEditPipeline) -> AbstractContextManager[None]:
+    return nullcontext() if pipe.adapter is None else pipe.adapter.disabled()
 
 
 def _job(sample: EditSample, options: EditOptions) -> EditJob:

@@ -1,9 +1,10 @@
 """Your own pictures and instructions: a metadata.jsonl beside the pictures.
 
 One line per sample, paths relative to the file:
-    {"file_name": "desk.jpg", "instruction": "remove the mug"}
-    {"file_name": "b.png", "instruction": "...", "target": "b-after.png", "mask": "b-mask.png",
+    {"source": "desk.jpg", "instruction": "remove the mug"}
+    {"source": "b.png", "instruction": "...", "target": "b-after.png", "mask": "b-mask.png",
      "polarity": "white", "category": "remove", "source_caption": "...", "target_caption": "...", "id": "b"}
+`file_name`, as in an imagefolder, and `image`, as in a batch, are `source` too.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from adaptedit.errors import AdaptEditError
 from adaptedit.pictures.picture import Picture
 from adaptedit.region import Polarity, load_region
 
+SOURCES = ("source", "file_name", "image")  # names of the picture to edit
 TEXTS = ("instruction", "category", "source_caption", "target_caption")
 _FIT_FOR_A_FILE_NAME = re.compile(r"\w[\w.-]*")
 
@@ -40,7 +42,7 @@ class Folder:
         """AdaptEditError for a mask of another size than its source. A target may be of any size."""
         record = self.records[sample_id]
         with add_name(self, sample_id):
-            source = Picture.open(self.root / record["file_name"]).rgb
+            source = Picture.open(self.root / record["source"]).rgb
             target = Picture.open(self.root / record["target"]).rgb if "target" in record else None
             region = None
             if "mask" in record:
@@ -64,7 +66,7 @@ def load(*, path: str | Path | None = None, polarity: str | None = None) -> Fold
     except FileNotFoundError:
         raise AdaptEditError(
             f"{file}: no such file; write a line for each picture: "
-            '{"file_name": "desk.jpg", "instruction": "remove the mug"}'
+            '{"source": "desk.jpg", "instruction": "remove the mug"}'
         ) from None
     except (OSError, UnicodeDecodeError) as error:
         raise AdaptEditError(f"{file}: cannot be read as text ({error})") from None
@@ -91,13 +93,18 @@ def _record(line: str, polarity: str | None) -> tuple[str, dict[str, str]]:
     except json.JSONDecodeError as error:
         raise AdaptEditError(f"is not JSON ({error})") from None
     if not isinstance(record, dict):
-        raise AdaptEditError('is not an object such as {"file_name": ..., "instruction": ...}')
-    known = ("file_name", "target", "mask", "polarity", "id", *TEXTS)
+        raise AdaptEditError('is not an object such as {"source": ..., "instruction": ...}')
+    given = [name for name in SOURCES if record.get(name) is not None]
+    if len(given) > 1:
+        raise AdaptEditError(f'"{given[0]}" and "{given[1]}" both name the source; give one of them')
+    if given:
+        record["source"] = record.pop(given[0])
+    known = ("source", "target", "mask", "polarity", "id", *TEXTS)
     record = {key: value for key, value in record.items() if key in known and value is not None}
     for key, value in record.items():
         if not isinstance(value, str):
             raise AdaptEditError(f'"{key}" must be text, got {value!r}')
-    for key in ("file_name", "instruction"):
+    for key in ("source", "instruction"):
         if not record.get(key, "").strip():
             raise AdaptEditError(f'lacks "{key}"')
     if "mask" in record:
@@ -107,7 +114,7 @@ def _record(line: str, polarity: str | None) -> tuple[str, dict[str, str]]:
                 f"has a mask of polarity {record['polarity']!r}; say which of its pixels are to be edited: "
                 f'"polarity": {", ".join(get_args(Polarity))}'
             )
-    sample_id = record.get("id", Path(record["file_name"]).stem)
+    sample_id = record.get("id", Path(record["source"]).stem)
     if not _FIT_FOR_A_FILE_NAME.fullmatch(sample_id):
         raise AdaptEditError(
             f'the id {sample_id!r} is not fit for a file name; give an "id" of letters and digits'
