@@ -352,6 +352,17 @@ def test_an_evaluation_passes_its_options_on(recording: Recording) -> None:
 # -- loading
 
 
+def test_every_load_option_is_an_input_of_comfyui(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[LoadOptions] = []
+    monkeypatch.setattr(AdaptEditPipeline, "load", seen.append)
+    node = NODES["AdaptEditLoad"]()
+    node.load(**LOADED | {"loras": "\n".join(LOADED["loras"])})
+    node.load("tiny", "")
+    assert seen == [LoadOptions(**LOADED), LoadOptions()]
+    inputs = node.INPUT_TYPES()
+    assert LOADED.keys() == inputs["required"].keys() | inputs["optional"].keys()
+
+
 @pytest.mark.parametrize("command", ["edit", "region", "batch", "serve", "ui", "evaluate"])
 def test_every_load_option_is_taken_by_every_command(
     command: str, home: Path, monkeypatch: pytest.MonkeyPatch

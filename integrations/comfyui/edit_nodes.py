@@ -52,14 +52,60 @@ class LoadAdaptEdit:
                     "STRING",
                     {"default": "", "tooltip": "Its adapter: a folder or a hub id. Empty: tiny's own."},
                 ),
-            }
-        }
+            },
+            "optional": {
+                "revision": ("STRING", {"default": "", "tooltip": "Branch, tag or commit on the hub."}),
+                "device": ("STRING", {"default": "", "tooltip": "cuda, cuda:1, mps, cpu. Empty: ComfyUI's."}),
+                "dtype": (["auto", "bfloat16", "float32"], {"tooltip": "Of the weights."}),
+                "quantize": (
+                    ["auto", "nf4", "int8", "fp8"],
+                    {"tooltip": "Keep the frozen weights in fewer bits. auto: what fits the GPU."},
+                ),
+                "offload": (
+                    ["auto", "model", "group", "sequential"],
+                    {"tooltip": "Keep in main memory what the GPU does not need. auto: what fits."},
+                ),
+                "transformer": (
+                    "STRING", {"default": "", "tooltip": "A .safetensors or .gguf file with another DiT."}
+                ),
+                "loras": (
+                    "STRING",
+                    {"default": "", "multiline": True, "tooltip": "One in each line: FILE or FILE=WEIGHT."},
+                ),
+            },
+        }  # fmt: skip
 
-    def load(self, backbone: str, adapter: str) -> tuple[AdaptEditPipeline]:
+    def load(
+        self,
+        backbone: str,
+        adapter: str,
+        revision: str = "",
+        device: str = "",
+        dtype: str = "auto",
+        quantize: str = "auto",
+        offload: str = "auto",
+        transformer: str = "",
+        loras: str = "",
+    ) -> tuple[AdaptEditPipeline]:
+        from adaptedit.editing.options import LoadOptions
         from adaptedit.editing.pipeline import AdaptEditPipeline
 
-        editor = AdaptEditPipeline.from_pretrained(backbone.strip(), adapter.strip() or None)
-        return (editor if backbone.strip() == "tiny" else editor.to(host.device()),)
+        def chosen(value: str) -> Any:
+            return None if value.strip() in ("", "auto") else value.strip()
+
+        name = backbone.strip()
+        options = LoadOptions(
+            backbone=name,
+            adapter=chosen(adapter),
+            revision=chosen(revision),
+            device=chosen(device) or (None if name == "tiny" else str(host.device())),
+            dtype=chosen(dtype),
+            quantize=chosen(quantize),
+            offload=chosen(offload),
+            transformer=chosen(transformer),
+            loras=tuple(line.strip() for line in loras.splitlines() if line.strip()),
+        )
+        return (AdaptEditPipeline.load(options),)
 
 
 class PredictRegion:

@@ -29,6 +29,8 @@ def _hide_progress() -> None:
     """The libraries' own bars, which fill a log file."""
     import diffusers.utils.logging
     import transformers.utils.logging
+    from huggingface_hub.utils.tqdm import disable_progress_bars
 
     diffusers.utils.logging.disable_progress_bar()
     transformers.utils.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    disable_progress_bars()

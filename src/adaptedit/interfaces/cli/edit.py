@@ -152,7 +152,7 @@ def edit(
             check_format(path.suffix, job.image.mode, job.image.size, str(path))
 
         check_region(job.options, load)
-        stage(f"loading {load.backbone}")
+        stage(f"loading {load.backbone}", shows_itself=load.backbone != "tiny")
         pipe = load_pipeline(load)
         from adaptedit.interfaces.sheet import sheet as draw_sheet
 

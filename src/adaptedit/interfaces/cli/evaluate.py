@@ -169,7 +169,7 @@ def evaluate(
 
         @cache
         def pipe() -> AdaptEditPipeline:
-            stage(f"loading {load.backbone}")
+            stage(f"loading {load.backbone}", shows_itself=load.backbone != "tiny")
             return load_pipeline(load, int(os.environ.get("LOCAL_RANK", 0)))
 
         given = {

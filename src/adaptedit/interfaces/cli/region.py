@@ -76,7 +76,7 @@ def region(
             check_format(overlay.suffix, "RGB", job.image.size, str(overlay))
 
         check_region(job.options, load)
-        stage(f"loading {load.backbone}")
+        stage(f"loading {load.backbone}", shows_itself=load.backbone != "tiny")
         pipe = load_pipeline(load)
 
         stage("finding the region")

@@ -10,11 +10,21 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from datetime import timedelta
 from typing import Any, Protocol, TextIO
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    Progress,
+    ProgressColumn,
+    SpinnerColumn,
+    Task,
+    TextColumn,
+    TimeElapsedColumn,
+)
+from rich.text import Text
 from typer.core import TyperGroup
 
 from adaptedit.errors import AdaptEditError, AdaptEditWarning, NotEnoughMemory, out_of_memory
@@ -28,7 +38,6 @@ _standard_format = warnings.formatwarning
 _QUIET = {
     "TRANSFORMERS_VERBOSITY": "error",
     "DIFFUSERS_VERBOSITY": "error",
-    "HF_HUB_DISABLE_PROGRESS_BARS": "1",
     "TOKENIZERS_PARALLELISM": "false",
 }
 # They warn when they are imported about parts that no command uses.
@@ -161,20 +170,47 @@ def _as_given(error: UnicodeError) -> tuple[str | bytes, int]:
 
 
 class Stage(Protocol):
-    def __call__(self, description: str, total: int | None = None) -> Callable[[int, int], None]:
-        """Shows what is being done now; returns `on_step(done, total)`."""
+    def __call__(
+        self, description: str, total: int | None = None, *, shows_itself: bool = False
+    ) -> Callable[[int, int], None]:
+        """Shows what is being done now; returns `on_step(done, total)`.
+
+        shows_itself: the work has progress bars of its own, such as downloads, so the line makes room.
+        """
 
 
 @contextmanager
 def stages() -> Iterator[Stage]:
     """One progress line on stderr that is removed after the work, and hidden where stderr is no terminal."""
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), _Pace())
     console = Console(stderr=True)
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task("starting", total=None)
 
-        def stage(description: str, total: int | None = None) -> Callable[[int, int], None]:
+        def stage(
+            description: str, total: int | None = None, *, shows_itself: bool = False
+        ) -> Callable[[int, int], None]:
             progress.reset(task, description=description, total=total)
+            if shows_itself:
+                progress.stop()
+                if console.is_terminal:
+                    say(description)
+            else:
+                progress.start()
             return lambda done, total: progress.update(task, completed=done, total=total)
 
         yield stage
+
+
+class _Pace(ProgressColumn):
+    """Steps done, how many a second, and the time that is left."""
+
+    def render(self, task: Task) -> Text:
+        if not task.total or not task.completed:
+            return Text("")
+        done = f"{task.completed:.0f}/{task.total:.0f}"
+        speed, left = task.speed, task.time_remaining
+        if not speed or left is None:
+            return Text(done)
+        rate = f"{speed:.1f} a second" if speed >= 1 else f"{1 / speed:.1f} s each"
+        return Text(f"{done}, {rate}, {timedelta(seconds=round(left))} left")

@@ -84,7 +84,7 @@ def ui(
     )
     models = Models(load, fixed=others)
     with stages() as stage:
-        stage(f"loading {load.backbone}")
+        stage(f"loading {load.backbone}", shows_itself=load.backbone != "tiny")
         models.warm()
     served = serving(
         models,
