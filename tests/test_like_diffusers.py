@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 import pickle
 import threading
 from pathlib import Path
@@ -217,3 +218,28 @@ def test_a_predictor_that_gives_nan_says_so() -> None:
     pipe = AdaptEditPipeline(FakeBackbone(), Broken())  # type: ignore[arg-type]
     with pytest.raises(AdaptEditError, match="mask predictor gives NaN"):
         pipe(Image.new("RGB", SIZE), "x")
+
+
+@pytest.mark.parametrize(
+    ("name", "distilled", "steps", "guidance"),
+    [("kontext", False, 28, 2.5), ("flux2", True, 4, 1.0), ("flux2", False, 50, 4.0)],
+)
+def test_an_edit_without_options_takes_what_the_model_card_says(
+    name: str, distilled: bool, steps: int, guidance: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = build(name)
+    if name == "flux2":
+        plain.register_to_config(is_distilled=distilled)
+    seen: list[Any] = []
+    call = type(plain).__call__
+
+    def noted(self: Any, *arguments: Any, **options: Any) -> Any:
+        bound = inspect.signature(call).bind(self, *arguments, **options)
+        bound.apply_defaults()
+        seen.append((bound.arguments["num_inference_steps"], bound.arguments["guidance_scale"]))
+        return call(self, *arguments, **options | {"num_inference_steps": 1})
+
+    noted.__signature__ = inspect.signature(call)  # type: ignore[attr-defined]
+    monkeypatch.setattr(type(plain), "__call__", noted)
+    AdaptEditPipeline(plain)(picture(), PROMPT, everywhere=True)
+    assert seen == [(steps, guidance)]

@@ -43,6 +43,8 @@ class DiffusersBackbone:
         self.editor = editor_of(type(pipe))
         self.pipe = pipe
         self.defaults = dict(self.editor.defaults)
+        if pipe.config.get("is_distilled"):
+            self.defaults |= self.editor.distilled
         self.advice = "take a smaller picture, or load it with offloading or in fewer bits"
         spec_of(pipe.transformer)
         check_dtype(pipe.transformer.dtype)

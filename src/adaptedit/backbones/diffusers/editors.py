@@ -32,6 +32,7 @@ class Editor:
     mask: the argument that takes the region as a picture, white = edit, if it needs one.
     several: it takes a list of pictures.
     defaults: arguments that its model card asks for, used where the caller gives none.
+    distilled: the same for weights whose pipeline says in its config that they are distilled to few steps.
     """
 
     working_size: Callable[[Any, float], Size]
@@ -41,6 +42,7 @@ class Editor:
     mask: str | None = None
     several: bool = False
     defaults: Mapping[str, Any] = field(default_factory=dict)
+    distilled: Mapping[str, Any] = field(default_factory=dict)
 
 
 def _calculated(pipe: Any, ratio: float) -> Size:
@@ -85,11 +87,14 @@ EDITORS: dict[str, Editor] = {
     "QwenImageEditPipeline": _QWEN,
     "QwenImageEditPlusPipeline": replace(_QWEN, several=True),  # 2509, 2511
     "FluxKontextPipeline": Editor(
-        _preferred, lambda size: _sides(size) | {"max_area": size[0] * size[1]}, codec.scaled
+        _preferred,
+        lambda size: _sides(size) | {"max_area": size[0] * size[1]},
+        codec.scaled,
+        defaults={"guidance_scale": 2.5},
     ),
     "FluxFillPipeline": Editor(_free, _sides, codec.scaled, mask="mask_image"),
     "Flux2Pipeline": _FLUX2,
-    "Flux2KleinPipeline": _FLUX2,
+    "Flux2KleinPipeline": replace(_FLUX2, distilled={"num_inference_steps": 4, "guidance_scale": 1.0}),
     "LongCatImageEditPipeline": Editor(_calculated, lambda size: {}, codec.scaled),
 }
 
