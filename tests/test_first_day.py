@@ -103,7 +103,7 @@ def test_the_other_doors(name: str, saved: Callable[[str], Path], tmp_path: Path
         data = base64.b64decode(answer.json()["data"][0]["b64_json"])
         refused = served.post(image=png(picture()), prompt="make it red")
     assert same(Image.open(io.BytesIO(data)).convert("RGB"), expected)
-    assert refused.status_code == 400 and "give a region" in refused.json()["error"]["message"]
+    assert refused.status_code == 400 and refused.json()["error"]["code"] == "region_required"
 
     session = Session.open(home / "picture.png").marked(REGION)
     settings = Settings(EditOptions(**OPTIONS))

@@ -6,8 +6,11 @@ from collections.abc import Mapping
 
 from pydantic import BaseModel
 
-from adaptedit.errors import AdaptEditError, GlobalEdit, RegionNotFound
+from adaptedit.errors import AdaptEditError, GlobalEdit, NoAdapter, RegionNotFound
 
+NO_ADAPTER = (
+    "this editor has no adapter, so it does not find the place by itself; send a mask, or everywhere=true"
+)
 CODES: dict[type[AdaptEditError], str] = {RegionNotFound: "region_not_found", GlobalEdit: "global_edit"}
 
 
@@ -44,6 +47,8 @@ class Problem(Exception):
         code = CODES.get(type(error))
         if code:
             return cls(422, code, str(error), param="prompt")
+        if isinstance(error, NoAdapter):
+            return cls(400, "region_required", NO_ADAPTER, param="mask")
         return cls(400, "invalid_value", str(error), param=param)
 
     def body(self) -> ErrorBody:
