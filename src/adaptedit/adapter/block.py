@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from adaptedit.adapter.condition import Condition
 from adaptedit.adapter.config import AdapterConfig
-from adaptedit.adapter.layers import CrossAttention, feed_forward
+from adaptedit.adapter.layers import CrossAttention, feed_forward, initial_parameter
 
 
 class SpatialGate(nn.Module):
@@ -24,7 +24,7 @@ class SpatialGate(nn.Module):
         self.spatial_in = nn.Linear(spatial_dim, hidden_dim, bias=False)
         self.out = nn.Linear(hidden_dim, 1)
         self.mask_strength = nn.Parameter(torch.full((1,), 2.0))
-        nn.init.normal_(self.out.weight, std=0.02)
+        self.out.weight = initial_parameter(1, hidden_dim, values=lambda: 0.02 * torch.randn(1, hidden_dim))
         nn.init.zeros_(self.out.bias)
 
     def forward(self, hidden_states: Tensor, condition: Condition) -> Tensor:

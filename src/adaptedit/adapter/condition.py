@@ -12,7 +12,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from adaptedit.adapter.config import AdapterConfig
-from adaptedit.adapter.layers import CrossAttention, feed_forward, fourier_features, grid_positions
+from adaptedit.adapter.layers import (
+    CrossAttention,
+    feed_forward,
+    fourier_features,
+    grid_positions,
+    initial_parameter,
+)
 from adaptedit.errors import AdaptEditError
 from adaptedit.morphology import area_pool
 
@@ -50,7 +56,8 @@ class ConditionEncoder(nn.Module):
         dim = config.cond_dim
         self.text_norm = nn.LayerNorm(config.text_dim)
         self.text_in = nn.Linear(config.text_dim, dim)
-        self.queries = nn.Parameter(0.02 * torch.randn(config.num_semantic_tokens, dim))
+        count = config.num_semantic_tokens
+        self.queries = initial_parameter(count, dim, values=lambda: 0.02 * torch.randn(count, dim))
         self.resampler = nn.ModuleList(
             ResamplerLayer(dim, config.head_dim) for _ in range(config.resampler_layers)
         )

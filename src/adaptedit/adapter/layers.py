@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -31,6 +33,13 @@ class CrossAttention(nn.Module):
 def feed_forward(dim: int, ratio: int, out_dim: int | None = None) -> nn.Sequential:
     """dim -> ratio * dim -> out_dim (default dim)."""
     return nn.Sequential(nn.Linear(dim, ratio * dim), nn.GELU(), nn.Linear(ratio * dim, out_dim or dim))
+
+
+def initial_parameter(*size: int, values: Callable[[], Tensor]) -> nn.Parameter:
+    """A parameter with these first values; empty on the meta device, where computing them is slow at first
+    (torch imports its compiler for it)."""
+    empty = torch.empty(size)
+    return nn.Parameter(empty if empty.is_meta else values())
 
 
 def grid_positions(h: int, w: int, device: torch.device | None = None) -> Tensor:

@@ -9,7 +9,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from adaptedit.adapter.config import AdapterConfig
-from adaptedit.adapter.layers import CrossAttention, feed_forward, fourier_features, grid_positions
+from adaptedit.adapter.layers import (
+    CrossAttention,
+    feed_forward,
+    fourier_features,
+    grid_positions,
+    initial_parameter,
+)
 from adaptedit.errors import AdaptEditError
 
 QUERY_GRID = 16  # paper
@@ -33,11 +39,15 @@ class MaskPredictor(nn.Module):
         self.phi = nn.Sequential(nn.LayerNorm(config.feature_dim), nn.Linear(config.feature_dim, dim))
         self.position_in = nn.Linear(4 * _FREQUENCIES, dim, bias=False)
         self.film = nn.Linear(dim, 2 * dim)
-        with torch.no_grad():  # the queries start as the positions of their cells
-            place = self.position_in(fourier_features(grid_positions(QUERY_GRID, QUERY_GRID), _FREQUENCIES))
-        self.queries = nn.Parameter(place + 0.02 * torch.randn_like(place))
+        self.queries = initial_parameter(QUERY_GRID**2, dim, values=self._cells)
         self.layers = nn.ModuleList(QueryLayer(dim) for _ in range(_LAYERS))
         self.head = ConvHead(dim)
+
+    @torch.no_grad()
+    def _cells(self) -> Tensor:
+        """Positions of the grid's cells, and a little noise: (256, dim)."""
+        place = self.position_in(fourier_features(grid_positions(QUERY_GRID, QUERY_GRID), _FREQUENCIES))
+        return place + 0.02 * torch.randn_like(place)  # type: ignore[no-any-return]
 
     def forward(
         self, features: Tensor, attention_mask: Tensor | None, num_image_tokens: int, guide: Tensor
@@ -83,7 +93,9 @@ class QueryLayer(nn.Module):
         super().__init__()
         self.attention_norm = nn.LayerNorm(dim)
         self.attention = CrossAttention(dim, dim, _HEAD_DIM)
-        self.log_sharpness = nn.Parameter(torch.linspace(0, log(QUERY_GRID**2 / 2), dim // _HEAD_DIM))
+        heads = dim // _HEAD_DIM
+        sharpest = log(QUERY_GRID**2 / 2)
+        self.log_sharpness = initial_parameter(heads, values=lambda: torch.linspace(0, sharpest, heads))
         self.ffn_norm = nn.LayerNorm(dim)
         self.ffn = feed_forward(dim, 1)
 

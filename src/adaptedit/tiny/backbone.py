@@ -1,4 +1,4 @@
-"""The built-in editor `tiny`: a small Qwen-Image DiT (diffusers' own class) with encoder, codec and decoders.
+"""The built-in editor `tiny`: a small Qwen-Image DiT with encoder, codec and decoders.
 
 Words used here. *source*: the picture before the edit. *matte*: how much of the source is removed at a
 pixel. *sketch*: the edited picture as the DiT describes it, without fine detail. A token covers 16x16 pixels
@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from diffusers import QwenImageTransformer2DModel
 from PIL import Image
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
@@ -29,6 +28,7 @@ from adaptedit.pictures.tensors import to_pil, to_tensor
 from adaptedit.region import Region, Size
 from adaptedit.tiny.codec import BlockDCT
 from adaptedit.tiny.decoder import DecoderConfig, PixelDecoder
+from adaptedit.tiny.dit import DiTConfig, QwenImageTransformer2DModel
 from adaptedit.tiny.encoder import EncoderConfig, VLEncoder
 from adaptedit.tiny.inpaint import patches
 from adaptedit.tiny.objects import FRAME_CHANNELS, ObjectConfig, ObjectDecoder, Objects, Votes
@@ -42,21 +42,21 @@ _MATTE_CHANNELS = 16  # matte values of a block, one for 2x2 pixels
 
 def dit_config(
     width: int = 192, layers: int = 6, *, text_dim: int = 192, codec: BlockDCT, features: int, code: int
-) -> dict[str, Any]:
-    """Arguments for QwenImageTransformer2DModel.
+) -> DiTConfig:
+    """Of the DiT that fits these parts.
 
     width: a multiple of 64. features: as in `DecoderConfig`. code: as in `ObjectConfig`.
     """
-    return {
-        "patch_size": 2,
-        "in_channels": codec.token_channels + _POSITION_CHANNELS,
-        "out_channels": codec.channels + _MATTE_CHANNELS + features + 1 + FRAME_CHANNELS + code,
-        "num_layers": layers,
-        "attention_head_dim": 64,
-        "num_attention_heads": width // 64,
-        "joint_attention_dim": text_dim,
-        "axes_dims_rope": (8, 28, 28),
-    }
+    return DiTConfig(
+        patch_size=2,
+        in_channels=codec.token_channels + _POSITION_CHANNELS,
+        out_channels=codec.channels + _MATTE_CHANNELS + features + 1 + FRAME_CHANNELS + code,
+        num_layers=layers,
+        attention_head_dim=64,
+        num_attention_heads=width // 64,
+        joint_attention_dim=text_dim,
+        axes_dims_rope=(8, 28, 28),
+    )
 
 
 @dataclass(frozen=True)
@@ -195,7 +195,6 @@ class TinyBackbone(nn.Module):
             encoder_hidden_states_mask=None if bool(mask.all()) else mask,
             timestep=timestep.to(latents.dtype),
             img_shapes=[[(1, *self.grid), (1, *self.grid)]] * b,
-            return_dict=False,
         )[0]
         blocks = channels[:, :n].float().reshape(b, n, 4, -1)
         vote_channels = 1 + FRAME_CHANNELS + self.objects.config.code
@@ -245,14 +244,10 @@ def save_part(
     module: VLEncoder | QwenImageTransformer2DModel | PixelDecoder | ObjectDecoder, folder: Path
 ) -> None:
     """Write one part as model.safetensors, in half precision, and config.json."""
-    config = module.config
-    config = (
-        asdict(config) if isinstance(config, EncoderConfig | DecoderConfig | ObjectConfig) else dict(config)
-    )
     tensors = {key: value.half().contiguous() for key, value in module.state_dict().items()}
     folder.mkdir(parents=True, exist_ok=True)
     write_atomically(folder / "model.safetensors", save(tensors))
-    write_atomically(folder / "config.json", (json.dumps(config, indent=1) + "\n").encode())
+    write_atomically(folder / "config.json", (json.dumps(asdict(module.config), indent=1) + "\n").encode())
 
 
 def load_encoder(folder: Path) -> VLEncoder:
@@ -271,8 +266,7 @@ def load_objects(folder: Path) -> ObjectDecoder:
 
 def load(folder: Path = WEIGHTS) -> TinyBackbone:
     """Load the whole backbone, frozen, in float32. Raises AdaptEditError if a part is missing."""
-    config = {k: v for k, v in _config(folder / "transformer").items() if not k.startswith("_")}
-    transformer = QwenImageTransformer2DModel(**config)
+    transformer = QwenImageTransformer2DModel(DiTConfig(**_config(folder / "transformer")))
     transformer.load_state_dict(_tensors(folder / "transformer"))
     decoder = PixelDecoder(DecoderConfig(**_config(folder / "decoder")))
     decoder.load_state_dict(_tensors(folder / "decoder"))

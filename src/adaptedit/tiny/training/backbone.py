@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 from adaptedit.backbones.base import PromptStates
 from adaptedit.tiny.backbone import TinyBackbone
-from adaptedit.tiny.dit import QwenImageTransformer2DModel
+from adaptedit.tiny.dit import Block, QwenImageTransformer2DModel
 from adaptedit.tiny.objects import Objects, Votes, frame_loss
 from adaptedit.tiny.training import batches
 from adaptedit.tiny.training.configs import TIMESTEP_SHIFT, VOTE_WEIGHT
@@ -53,10 +53,11 @@ def add_noise(target: Tensor, generator: torch.Generator) -> tuple[Tensor, Tenso
 
 def initialise(transformer: QwenImageTransformer2DModel) -> None:
     """adaLN-Zero, as in the DiT paper: every block starts as the identity, and the output is zero."""
-    linears = [m[1] for block in transformer.transformer_blocks for m in (block.img_mod, block.txt_mod)]
-    for linear in [*linears, transformer.proj_out]:
-        nn.init.zeros_(linear.weight)
-        nn.init.zeros_(linear.bias)
+    blocks = [module for module in transformer.modules() if isinstance(module, Block)]
+    modulations = [modulation for block in blocks for modulation in (block.img_mod, block.txt_mod)]
+    for module in [*modulations, transformer.proj_out]:
+        for parameter in module.parameters():
+            nn.init.zeros_(parameter)
 
 
 @dataclass(frozen=True)
