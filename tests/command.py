@@ -24,7 +24,7 @@ SCORED = ("--metric", "pixels", "--editor", "nothing")
 
 @pytest.fixture
 def fake_editor(pipe: AdaptEditPipeline, monkeypatch: pytest.MonkeyPatch) -> AdaptEditPipeline:
-    monkeypatch.setattr(AdaptEditPipeline, "from_pretrained", lambda *_: pipe)
+    monkeypatch.setattr(AdaptEditPipeline, "load", lambda *_, **__: pipe)
     return pipe
 
 

@@ -96,6 +96,9 @@ class FakeAdapter(nn.Module):
         self.certainty = certainty
         self.seen: list[Region] = []
 
+    def is_attached_to(self, target: Any) -> bool:
+        return True
+
     def predict_region(self, states: PromptStates, guide: Tensor) -> Tensor:
         height, width = guide.shape[-2:]
         probability = torch.zeros(len(guide), height, width)

@@ -25,7 +25,7 @@ Row = dict[str, Any]
 
 @pytest.fixture(autouse=True)
 def fake_editor(pipe: AdaptEditPipeline, monkeypatch: pytest.MonkeyPatch) -> AdaptEditPipeline:
-    monkeypatch.setattr(AdaptEditPipeline, "from_pretrained", lambda *_: pipe)
+    monkeypatch.setattr(AdaptEditPipeline, "load", lambda *_, **__: pipe)
     return pipe
 
 
@@ -273,7 +273,7 @@ def test_other_versions_are_noted(folder: Path, tmp_path: Path, monkeypatch: pyt
 def test_mistakes_are_one_line_and_load_no_model(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(AdaptEditPipeline, "from_pretrained", None)
+    monkeypatch.setattr(AdaptEditPipeline, "load", None)
     good = jobs(folder, x={})
     (tmp_path / "file").write_text("")
     bad = folder / "bad.jsonl"

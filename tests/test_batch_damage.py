@@ -26,7 +26,7 @@ from test_batch import batch, hashes, jobs, rows
 
 @pytest.fixture
 def source(tmp_path: Path, pipe: AdaptEditPipeline, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(AdaptEditPipeline, "from_pretrained", lambda *_: pipe)
+    monkeypatch.setattr(AdaptEditPipeline, "load", lambda *_, **__: pipe)
     folder = tmp_path / "in"
     folder.mkdir()
     values = np.random.default_rng(0).integers(0, 256, (40, 50, 3), dtype=np.uint8)
@@ -161,7 +161,7 @@ def test_a_folder_that_cannot_be_used(
     Image.new("L", (9, 9)).save(everybodys / "a.png")
     path = jobs(everybodys, x={"out": "sub/x.png"})
     broken(out)
-    monkeypatch.setattr(AdaptEditPipeline, "from_pretrained", None)  # refused before it is loaded
+    monkeypatch.setattr(AdaptEditPipeline, "load", None)  # refused before it is loaded
     with as_nobody():
         result = batch(path, out)
     out.chmod(0o777)

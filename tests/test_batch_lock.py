@@ -49,7 +49,7 @@ def another(out: Path, number: int = 1, count: int = 1) -> Iterator[subprocess.P
 
 @pytest.fixture
 def path(tmp_path: Path, pipe: AdaptEditPipeline, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(AdaptEditPipeline, "from_pretrained", lambda *_: pipe)
+    monkeypatch.setattr(AdaptEditPipeline, "load", lambda *_, **__: pipe)
     Image.new("RGB", (40, 40), (9, 99, 9)).save(tmp_path / "a.png")
     return jobs(tmp_path, x={"everywhere": True}, y={"everywhere": True})
 

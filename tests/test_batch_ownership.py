@@ -39,7 +39,7 @@ def source(tmp_path: Path) -> Path:
 
 @pytest.fixture(autouse=True)
 def editor(pipe: AdaptEditPipeline, monkeypatch: pytest.MonkeyPatch) -> AdaptEditPipeline:
-    monkeypatch.setattr(AdaptEditPipeline, "from_pretrained", lambda *_: pipe)
+    monkeypatch.setattr(AdaptEditPipeline, "load", lambda *_, **__: pipe)
     return pipe
 
 
@@ -220,7 +220,7 @@ from adaptedit.interfaces.batch import manifest
 from adaptedit.interfaces.cli.main import app
 from conftest import FakeAdapter, FakeBackbone
 pipe = AdaptEditPipeline(FakeBackbone(), FakeAdapter())
-AdaptEditPipeline.from_pretrained = lambda *_: pipe
+AdaptEditPipeline.load = lambda *_, **__: pipe
 moment, replace, write = sys.argv[2], os.replace, Path.write_bytes
 def kill(when, path):
     if when == moment and Path(path).name == "y.png":

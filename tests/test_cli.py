@@ -21,7 +21,7 @@ from conftest import FakeAdapter
 
 @pytest.fixture(autouse=True)
 def fake_editor(pipe: AdaptEditPipeline, monkeypatch: pytest.MonkeyPatch) -> AdaptEditPipeline:
-    monkeypatch.setattr(AdaptEditPipeline, "from_pretrained", lambda *_: pipe)
+    monkeypatch.setattr(AdaptEditPipeline, "load", lambda *_, **__: pipe)
     return pipe
 
 

@@ -216,7 +216,7 @@ def test_a_folder_that_is_not_ours(arguments: tuple[str, ...], folder: str, home
 def test_a_side_that_the_format_cannot_hold_is_refused_before_a_model_is_loaded(
     size: tuple[int, int], suffix: str, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(AdaptEditPipeline, "from_pretrained", lambda *_: pytest.fail("loaded"))
+    monkeypatch.setattr(AdaptEditPipeline, "load", lambda *_, **__: pytest.fail("loaded"))
     Image.new("RGB", size).save(home / "long.png")
     for arguments in (
         ("edit", "-o", f"@/out.{suffix}"),

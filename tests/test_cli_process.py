@@ -33,7 +33,7 @@ def test_interrupted_at_any_stage(
 
     owner, name = {
         "reading": (Picture, "open"),
-        "loading": (AdaptEditPipeline, "from_pretrained"),
+        "loading": (AdaptEditPipeline, "load"),
         "finding": (fake_editor, "find_task"),
         "editing": (fake_editor, "edit_task"),
         "encoding": (adaptedit.pictures.save, "encode"),

@@ -77,9 +77,12 @@ def test_the_command_line(name: str, saved: Callable[[str], Path], tmp_path: Pat
         expected = pipe(picture(), "make it red", region, everywhere=region is None, **OPTIONS).images[0]
         assert same(opened(out), expected)
     load = backbone[:2]
-    for command in (("edit",), ("region", "-o", tmp_path / "mask.png")):
+    for command, advice in (
+        (("edit",), "give --region MASK or --everywhere"),
+        (("region", "-o", tmp_path / "mask.png"), "give --adapter, or draw the mask yourself"),
+    ):
         asked = run(command[0], home / "picture.png", "make it red", *command[1:], *load)
-        check(asked, "no adapter, so it does not find the place by itself; give a region")
+        check(asked, f"no adapter, so it does not find the place by itself; {advice}")
 
 
 @pytest.mark.parametrize("name", ["kontext", "qwen-edit-2511"])

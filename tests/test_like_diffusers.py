@@ -67,7 +67,7 @@ def test_no_adapter_is_a_fresh_adapter(name: str) -> None:
 
 
 def test_without_an_adapter_a_region_is_asked_for() -> None:
-    with pytest.raises(AdaptEditError, match="no adapter.*give a region .*or edit everywhere"):
+    with pytest.raises(AdaptEditError, match="no adapter.*give a region, or edit everywhere"):
         AdaptEditPipeline(build("kontext"))(picture(), PROMPT)
 
 
@@ -243,3 +243,98 @@ def test_an_edit_without_options_takes_what_the_model_card_says(
     monkeypatch.setattr(type(plain), "__call__", noted)
     AdaptEditPipeline(plain)(picture(), PROMPT, everywhere=True)
     assert seen == [(steps, guidance)]
+
+
+def test_a_subclass_of_a_pipeline_edits_as_its_base() -> None:
+    for name in ("kontext", "qwen-edit"):
+        plain = build(name)
+        expected = AdaptEditPipeline(plain)(picture(), PROMPT, **LOCAL).images[0]
+        plain.__class__ = type("Mine", (type(plain),), {})
+        assert same(expected, AdaptEditPipeline(plain)(picture(), PROMPT, **LOCAL).images[0])
+
+
+def test_pipelines_around_one_editor_take_turns() -> None:
+    plain = build("kontext")
+    expected = AdaptEditPipeline(plain)(picture(), PROMPT, **LOCAL).images[0]
+    results: list[Any] = []
+
+    def edit() -> None:
+        results.append(AdaptEditPipeline(plain)(picture(), PROMPT, **LOCAL).images[0])
+
+    threads = [threading.Thread(target=edit) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(results) == 3 and all(same(expected, one) for one in results)
+
+
+def test_an_adapter_of_another_editor_is_refused() -> None:
+    first, second = build("kontext"), build("kontext")
+    adapter = adapter_for(first).attach(first)
+    with pytest.raises(AdaptEditError, match="attached to another editor"):
+        AdaptEditPipeline(second, adapter)
+
+
+def test_an_adapter_may_be_a_folder(tmp_path: Path) -> None:
+    plain = build("kontext")
+    adapter = adapter_for(plain)
+    adapter.save_pretrained(tmp_path)
+    expected = AdaptEditPipeline(plain, adapter)(picture(), PROMPT, **LOCAL).images[0]
+    adapter.detach()
+    assert same(expected, AdaptEditPipeline(plain, tmp_path)(picture(), PROMPT, **LOCAL).images[0])
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        ("kontext", {"negative_prompt": "blurry"}, "ignores a negative prompt while its true_cfg_scale is 1"),
+        ("qwen-edit", {"negative_prompt": "blurry", "guidance": 1.0}, "ignores a negative prompt"),
+        ("kontext", {"adapter_scale": 0.5}, "there is no adapter, so its scale changes nothing"),
+    ],
+)
+def test_what_would_change_nothing_is_refused(name: str, options: dict[str, Any], message: str) -> None:
+    with pytest.raises(AdaptEditError, match=message):
+        AdaptEditPipeline(build(name))(picture(), PROMPT, **LOCAL, **options)
+
+
+def test_guidance_of_a_distilled_editor_is_refused() -> None:
+    plain = build("flux2")
+    plain.register_to_config(is_distilled=True)
+    with pytest.raises(AdaptEditError, match="is distilled and ignores guidance"):
+        AdaptEditPipeline(plain)(picture(), PROMPT, guidance=4.0, **LOCAL)
+
+
+def test_a_used_generator_has_no_seed_that_gives_its_picture_again(pipe: AdaptEditPipeline) -> None:
+    generator = seeded(3)
+    image = Image.new("RGB", SIZE)
+    assert [pipe(image, "x", generator=generator).seeds for _ in range(2)] == [[3], [None]]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"generator": 3},
+        {"generator": [3]},
+        {"seed": 1.5},
+        {"seed": "3"},
+        {"seed": True},
+        {"steps": 2.5},
+        {"guidance": "a"},
+        {"adapter_scale": "a"},
+        {"num_images_per_prompt": 1.5},
+        {"prompt": None},
+        {"prompt": 3},
+        {"prompt": ["x", 3]},
+        {"region": (10, 10, 60, 70)},
+    ],
+)
+def test_a_wrong_argument_is_one_line(wrong: dict[str, Any], pipe: AdaptEditPipeline) -> None:
+    with pytest.raises(AdaptEditError) as error:
+        pipe(**{"image": Image.new("RGB", SIZE), "prompt": "x"} | wrong)
+    assert "\n" not in str(error.value)
+
+
+def test_one_reference_may_stand_alone(pipe: AdaptEditPipeline) -> None:
+    pipe(Image.new("RGB", SIZE), "x", references=Image.new("RGB", SIZE))
+    pipe(Image.new("RGB", SIZE), "x", references=None)

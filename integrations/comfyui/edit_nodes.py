@@ -258,7 +258,7 @@ class AdaptEdit:
             guidance=None if guidance < 0 else guidance,
             negative_prompt=negative_prompt.strip() or None,
             references=[] if references is None else tensors.pictures(references),
-            adapter_scale=adapter_scale,
+            adapter_scale=None if adapter_scale == 1 else adapter_scale,
             everywhere=everywhere,
             seed=seed,
             feather=None if feather < 0 else feather,

@@ -31,13 +31,13 @@ class GlobalEdit(NoLocalRegion):
 
 
 class NoAdapter(AdaptEditError):
-    """The editor has no adapter that finds a region, and none was given."""
+    """The editor has no adapter that finds a region, and none was given.
 
-    def __init__(self) -> None:
-        super().__init__(
-            "this editor has no adapter, so it does not find the place by itself; give a region "
-            "(--region MASK), or edit everywhere (--everywhere)"
-        )
+    advice: what to do, in the words of the door.
+    """
+
+    def __init__(self, advice: str = "give a region, or edit everywhere") -> None:
+        super().__init__(f"this editor has no adapter, so it does not find the place by itself; {advice}")
 
 
 class AdaptEditWarning(UserWarning):

@@ -92,6 +92,10 @@ class AdaptEditAdapter(nn.Module):
     def attached(self) -> bool:
         return self._injection is not None
 
+    def is_attached_to(self, target: Any) -> bool:
+        """Whether its hooks are on this DiT, or on the DiT of this pipeline or backbone."""
+        return self._injection is not None and self._injection.backbone is transformer_of(target)
+
     def enable_gradient_checkpointing(self) -> None:
         """Recompute every block (and its adapter) in the backward pass; the gradients have the same bits."""
         if self._injection is None:

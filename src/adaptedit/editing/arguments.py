@@ -30,6 +30,8 @@ def as_region(where: Any, size: Size) -> Region | None:
     where: None, a Region, a PIL image, a path, or an array or tensor (H, W): bool, uint8, or float in [0, 1].
     Raises AdaptEditError for anything else, and for a mask of another size (W, H).
     """
+    if isinstance(where, (int, float)) or (isinstance(where, (list, tuple)) and len(where) == 4):
+        raise AdaptEditError("a region of numbers is no mask; give Region.from_box(box, picture.size)")
     if where is None or isinstance(where, Region):
         return where
     if isinstance(where, (str, Path)):
@@ -53,8 +55,11 @@ def pair_up(image: Any, prompt: Any, region: Any) -> list[tuple[Picture, str, Re
     Raises AdaptEditError where the numbers differ.
     """
     images = [as_picture(one) for one in _listed(image)]
+    if not isinstance(prompt, (str, list, tuple)):
+        raise AdaptEditError(f"prompt is {type(prompt).__name__}; give text, or a list of texts")
     prompts = [prompt] * len(images) if isinstance(prompt, str) else list(prompt)
-    regions = list(region) if isinstance(region, (list, tuple)) else [region] * len(images)
+    box = isinstance(region, (list, tuple)) and all(isinstance(one, (int, float)) for one in region)
+    regions = list(region) if isinstance(region, (list, tuple)) and not box else [region] * len(images)
     if not len(images) == len(prompts) == len(regions):
         raise AdaptEditError(
             f"{len(images)} pictures, {len(prompts)} prompts and {len(regions)} regions; give as many of each"
@@ -71,6 +76,11 @@ def generators_for(options: EditOptions, generator: Generators, pictures: int) -
     Raises AdaptEditError for a seed beside generators, and for a list of another length.
     """
     count = options.candidates
+    for one in [generator] if not isinstance(generator, (list, tuple)) else generator:
+        if one is not None and not isinstance(one, torch.Generator):
+            raise AdaptEditError(
+                f"generator is {type(one).__name__}; give a torch.Generator or a list of them"
+            )
     if options.seed is not None:
         if generator is not None:
             raise AdaptEditError("a seed and a generator exclude each other; give one of them")
@@ -86,6 +96,18 @@ def generators_for(options: EditOptions, generator: Generators, pictures: int) -
     if len(given) != pictures * count:
         raise AdaptEditError(f"{len(given)} generators for {pictures * count} results; give as many of each")
     return [given[first : first + count] for first in range(0, len(given), count)]
+
+
+def seed_of(generator: torch.Generator) -> int | None:
+    """The seed that gives the same noise again; None if numbers have been drawn since it was set."""
+    seed = generator.initial_seed()
+    fresh = torch.Generator(generator.device).manual_seed(seed)
+    return seed if torch.equal(fresh.get_state(), generator.get_state()) else None
+
+
+def as_references(pictures: Any) -> list[Picture]:
+    """One picture or several, or none."""
+    return [] if pictures is None else [as_picture(one) for one in _listed(pictures)]
 
 
 def _drawn(count: int, generator: torch.Generator | None) -> list[int]:

@@ -36,6 +36,8 @@ class EditJob:
 
 def check_instruction(text: str) -> None:
     """Raises AdaptEditError if there is no text, or something that is not text."""
+    if not isinstance(text, str):
+        raise AdaptEditError(f"the instruction is {type(text).__name__}; give text")
     if not text.strip():
         raise AdaptEditError('the instruction is empty; say what to do, such as "remove the apple"')
     try:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from numbers import Integral, Real
+
 from adaptedit.errors import AdaptEditError
 
 MOST_PLACES = 64  # points and boxes; for more, draw the region
@@ -14,6 +16,18 @@ LARGEST_SEED = 2**63 - 1  # torch takes no larger one
 
 
 def check_number(name: str, value: float, low: float, high: float, unit: str = "") -> None:
-    """Raises AdaptEditError unless low <= value <= high; `unit` follows the value in the message."""
+    """Raises AdaptEditError unless it is a number and low <= value <= high.
+
+    unit: follows the value in the message.
+    """
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise AdaptEditError(f"{name} is {value!r}; give a number from {low} to {high}")
     if not low <= value <= high:  # also true for NaN
         raise AdaptEditError(f"{name} is {value}{unit}; give {low} to {high}")
+
+
+def check_count(name: str, value: int, low: int, high: float) -> None:
+    """Raises AdaptEditError unless it is a whole number and low <= value <= high."""
+    if isinstance(value, bool) or not isinstance(value, Integral):
+        raise AdaptEditError(f"{name} is {value!r}; give a whole number from {low}")
+    check_number(name, value, low, high)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from math import inf
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -16,6 +17,7 @@ from adaptedit.editing.limits import (
     MOST_PIXELS,
     MOST_SCALE,
     MOST_STEPS,
+    check_count,
     check_number,
 )
 from adaptedit.errors import AdaptEditError
@@ -79,6 +81,7 @@ class EditOptions:
     backbone_arguments: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        check_number("threshold", self.threshold, 0, 1)
         if not 0.0 < self.threshold < 1.0:
             raise AdaptEditError(f"threshold is {self.threshold}; give a probability above 0 and below 1")
         if self.preserve not in get_args(Preserve):
@@ -88,12 +91,12 @@ class EditOptions:
         check_number("grow", self.grow, -MOST_PIXELS, MOST_PIXELS, " pixels")
         check_number("feather", 0.0 if self.feather is None else self.feather, 0, MOST_PIXELS, " pixels")
         check_number("context", self.context, 1, MOST_CONTEXT)
-        check_number("steps", 1 if self.steps is None else self.steps, 1, MOST_STEPS)
-        check_number("guidance", self.guidance or 0.0, 0, MOST_GUIDANCE)
-        check_number("adapter scale", self.adapter_scale or 0.0, -MOST_SCALE, MOST_SCALE)
-        if not self.candidates >= 1:
-            raise AdaptEditError(f"candidates is {self.candidates}; give 1 or more")
-        check_number("seed", self.seed or 0, 0, LARGEST_SEED - self.candidates + 1)
+        check_count("steps", 1 if self.steps is None else self.steps, 1, MOST_STEPS)
+        check_number("guidance", 0.0 if self.guidance is None else self.guidance, 0, MOST_GUIDANCE)
+        scale = 0.0 if self.adapter_scale is None else self.adapter_scale
+        check_number("adapter scale", scale, -MOST_SCALE, MOST_SCALE)
+        check_count("candidates", self.candidates, 1, inf)
+        check_count("seed", 0 if self.seed is None else self.seed, 0, LARGEST_SEED - self.candidates + 1)
         if self.everywhere and self.region is not None:
             raise AdaptEditError("a region and the whole picture exclude each other; give one of them")
 
@@ -160,6 +163,14 @@ class LoadOptions:
     offload: Offload | None = None
     transformer: str | None = None
     loras: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        for name in ("backbone", "adapter", "transformer"):
+            value = getattr(self, name)
+            if isinstance(value, Path):
+                object.__setattr__(self, name, str(value))
+        loras = [self.loras] if isinstance(self.loras, (str, Path)) else self.loras
+        object.__setattr__(self, "loras", tuple(str(one) for one in loras or ()))
 
     @property
     def has_adapter(self) -> bool:

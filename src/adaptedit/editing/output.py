@@ -21,12 +21,12 @@ class EditOutput:
     """One entry per result; the candidates of a picture follow each other.
 
     images: in the input's size and mode: PIL images, or `Image16` for an input of 16 bits a channel.
-    regions: what was edited. seeds: each gives its result again, if its generator was fresh.
+    regions: what was edited. seeds: each gives its result again; None for a generator that was used before.
     """
 
     images: list[Image.Image | Image16]
     regions: list[Region]
-    seeds: list[int]
+    seeds: list[int | None]
 
 
 def check_output_type(name: str) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import sys
-import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import replace
@@ -18,8 +17,17 @@ from adaptedit.adapter.model import AdaptEditAdapter
 from adaptedit.backbones.base import Backbone, OnStep
 from adaptedit.backbones.diffusers import DiffusersBackbone
 from adaptedit.backbones.diffusers.memory import enough_memory
+from adaptedit.backbones.patterns import uncompiled
 from adaptedit.editing import load
-from adaptedit.editing.arguments import Editable, Generators, as_picture, generators_for, pair_up
+from adaptedit.editing.arguments import (
+    Editable,
+    Generators,
+    as_picture,
+    as_references,
+    generators_for,
+    pair_up,
+    seed_of,
+)
 from adaptedit.editing.candidates import candidates
 from adaptedit.editing.compose import exact_alpha, resize
 from adaptedit.editing.controls import adjust
@@ -27,9 +35,10 @@ from adaptedit.editing.job import EditJob
 from adaptedit.editing.limits import check_number
 from adaptedit.editing.options import EditOptions, LoadOptions
 from adaptedit.editing.output import EditOutput, OutputType, as_output_type, check_output_type
-from adaptedit.editing.placement import place
+from adaptedit.editing.placement import Placement, place
 from adaptedit.editing.refine import refine
 from adaptedit.editing.scheduler import EditTask, RegionRequest, Scheduler, run
+from adaptedit.editing.turns import turn_on
 from adaptedit.errors import AdaptEditError, GlobalEdit, NoAdapter, RegionNotFound, quoted
 from adaptedit.region import Region
 
@@ -46,20 +55,29 @@ class AdaptEditPipeline:
     """A frozen editor, with or without an adapter attached.
 
     backbone: any `Backbone`, or a diffusers pipeline, which stays as it is and can be used on its own.
-    adapter: made for it, attached here if it is not yet. It follows the backbone to its device. Without one
+    adapter: made for it, or its folder or hub id; attached here if it is not yet. It follows the backbone to
+        its device. Without one
         the region must be given, and the editor sees a crop around it as it sees any picture.
     """
 
+    placement: Placement | None = None  # that `load` chose
+
     def __init__(
-        self, backbone: Backbone | DiffusionPipeline, adapter: AdaptEditAdapter | None = None
+        self,
+        backbone: Backbone | DiffusionPipeline,
+        adapter: AdaptEditAdapter | str | Path | None = None,
     ) -> None:
         self.backbone: Backbone = (
             backbone if hasattr(backbone, "working_size") else DiffusersBackbone(backbone)
         )
+        if isinstance(adapter, (str, Path)):
+            dtype = next(self.backbone.transformer.parameters()).dtype
+            adapter = AdaptEditAdapter.from_pretrained(adapter).to(dtype)
         self.adapter = adapter
-        self._turn = threading.RLock()
         if adapter is not None and not adapter.attached:
             adapter.attach(self.backbone)
+        elif adapter is not None and not adapter.is_attached_to(self.backbone):
+            raise AdaptEditError("this adapter is attached to another editor; detach() it there first")
         for part in (adapter, self.backbone, self.backbone.transformer):
             if isinstance(part, nn.Module):
                 part.eval()
@@ -112,6 +130,7 @@ class AdaptEditPipeline:
         """
         backbone, adapter, where = load.from_options(options, number, note, **arguments)
         pipe = cls(backbone, adapter)
+        pipe.placement = where
         with enough_memory(where.advice):
             if isinstance(backbone, DiffusersBackbone):
                 place(backbone.pipe, where)
@@ -176,8 +195,9 @@ class AdaptEditPipeline:
         """
         check_number("max_batch", max_batch, 1, math.inf)
         check_output_type(output_type)
-        references = [as_picture(one) for one in options.pop("references", ())]
-        chosen = EditOptions.from_arguments({**options, "references": references})
+        chosen = EditOptions.from_arguments(
+            {**options, "references": as_references(options.get("references"))}
+        )
         jobs = [
             EditJob(picture, text, replace(chosen, region=where))
             for picture, text, where in pair_up(image, prompt, region)
@@ -227,7 +247,9 @@ class AdaptEditPipeline:
         """`edit`, as a task to run with others. generators: a candidate each, by default of the seed."""
         if generators is None:
             (generators,) = generators_for(job.options, None, 1)
-        seeds = [generator.initial_seed() for generator in generators]
+        if self.adapter is None and job.options.adapter_scale is not None:
+            raise AdaptEditError("there is no adapter, so its scale changes nothing; leave it out")
+        seeds = [seed_of(generator) for generator in generators]
 
         def steps() -> EditTask[EditOutput]:
             options, picture = job.options, job.image
@@ -287,7 +309,7 @@ class AdaptEditPipeline:
         return self._run([edit], 1)[0]
 
     def _run(self, tasks: Sequence[EditTask[T]], max_batch: int) -> list[T]:
-        with self._turn:
+        with turn_on(uncompiled(self.backbone.transformer)):
             return run(tasks, self.scheduler(max_batch))
 
     # -- as diffusers has it

@@ -16,6 +16,7 @@ from PIL import Image
 from adaptedit.adapter.model import AdaptEditAdapter
 from adaptedit.backbones.diffusers.editors import EDITORS
 from adaptedit.editing.pipeline import AdaptEditPipeline
+from adaptedit.errors import AdaptEditError
 from adaptedit.region import Region
 
 if TYPE_CHECKING:
@@ -72,6 +73,8 @@ class LocalEditing:
 
         Raises AdaptEditError for bad input, NoLocalRegion if there is nothing to edit or it is everything.
         """
+        if "region" in options:
+            raise AdaptEditError("give the place as mask_image, or have it found; there is no region here")
         editor = self._editor()
         try:
             images, regions, _ = editor(image, prompt, mask_image, return_dict=False, **options)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -40,6 +40,10 @@ class DiffusersBackbone:
     batched = False
 
     def __init__(self, pipe: Any) -> None:
+        if hasattr(pipe, "load_adaptedit"):
+            raise AdaptEditError(
+                f"{type(pipe).__name__} edits in a region by itself; call it, or give diffusers' own class"
+            )
         self.editor = editor_of(type(pipe))
         self.pipe = pipe
         self.defaults = dict(self.editor.defaults)
@@ -137,13 +141,28 @@ class DiffusersBackbone:
         if self.editor.guidance != "guidance_scale" and "guidance_scale" in options:
             options = options | {self.editor.guidance: options["guidance_scale"]}
             del options["guidance_scale"]
-        known = set(inspect.signature(type(self.pipe).__call__).parameters) - _OURS
+        parameters = inspect.signature(type(self.pipe).__call__).parameters
+        known = set(parameters) - _OURS
         if unknown := sorted(options.keys() - known):
             raise AdaptEditError(
                 f"{type(self.pipe).__name__} has no option {', '.join(unknown)}; "
                 f"it has {', '.join(sorted(known))}"
             )
+        self._check_guidance(options, parameters)
         return options
+
+    def _check_guidance(self, options: dict[str, Any], parameters: Mapping[str, inspect.Parameter]) -> None:
+        """AdaptEditError for what the pipeline would take and ignore, but for a line in its log."""
+        name = type(self.pipe).__name__
+        if "negative_prompt" in options and "true_cfg_scale" in parameters:
+            scale = (self.defaults | options).get("true_cfg_scale", parameters["true_cfg_scale"].default)
+            if not scale > 1:
+                raise AdaptEditError(
+                    f"{name} ignores a negative prompt while its true_cfg_scale is {scale}; leave it out, or "
+                    "give a true_cfg_scale above 1"
+                )
+        if self.pipe.config.get("is_distilled") and options.get("guidance_scale", 1) > 1:
+            raise AdaptEditError(f"this {name} is distilled and ignores guidance; leave it out")
 
 
 def check_dtype(dtype: torch.dtype | None) -> None:

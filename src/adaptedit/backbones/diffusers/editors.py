@@ -45,9 +45,15 @@ class Editor:
     distilled: Mapping[str, Any] = field(default_factory=dict)
 
 
+def _names_beside(pipe: Any) -> dict[str, Any]:
+    """What the module of diffusers' own class has, though the pipeline may be of a class derived from it."""
+    bases = (base.__module__ for base in type(pipe).__mro__)
+    return vars(sys.modules[next(name for name in bases if name.startswith("diffusers."))])
+
+
 def _calculated(pipe: Any, ratio: float) -> Size:
     """The pipeline's own rule, repeated until it leaves the size alone."""
-    calculate = vars(sys.modules[type(pipe).__module__])["calculate_dimensions"]
+    calculate = _names_beside(pipe)["calculate_dimensions"]
     size: Size = (0, 0)
     for _ in range(8):
         before, size = size, tuple(calculate(AREA, ratio)[:2])
@@ -59,7 +65,7 @@ def _calculated(pipe: Any, ratio: float) -> Size:
 
 def _preferred(pipe: Any, ratio: float) -> Size:
     """The nearest aspect ratio that Kontext was trained on."""
-    sizes = vars(sys.modules[type(pipe).__module__])["PREFERRED_KONTEXT_RESOLUTIONS"]
+    sizes = _names_beside(pipe)["PREFERRED_KONTEXT_RESOLUTIONS"]
     width, height = min(sizes, key=lambda size: abs(ratio - size[0] / size[1]))
     return width, height
 

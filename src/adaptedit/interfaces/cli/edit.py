@@ -151,7 +151,7 @@ def edit(
         for path in outs:
             check_format(path.suffix, job.image.mode, job.image.size, str(path))
 
-        check_region(job.options, load)
+        check_region(job.options, load, "give --region MASK or --everywhere")
         stage(f"loading {load.backbone}", shows_itself=load.backbone != "tiny")
         pipe = load_pipeline(load)
         from adaptedit.interfaces.sheet import sheet as draw_sheet

@@ -102,10 +102,10 @@ def read_job(
     return EditJob(picture, instruction, chosen)
 
 
-def check_region(options: EditOptions, load: LoadOptions) -> None:
-    """Raises NoAdapter, before minutes of loading, where the region would have to be found without one."""
+def check_region(options: EditOptions, load: LoadOptions, advice: str) -> None:
+    """Raises NoAdapter with this advice, before minutes of loading, if nothing would find the region."""
     if options.region is None and not options.everywhere and not load.has_adapter:
-        raise NoAdapter
+        raise NoAdapter(advice)
 
 
 def _place(text: str) -> Box | Point:

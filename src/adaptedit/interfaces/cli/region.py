@@ -75,7 +75,7 @@ def region(
         if overlay:
             check_format(overlay.suffix, "RGB", job.image.size, str(overlay))
 
-        check_region(job.options, load)
+        check_region(job.options, load, "give --adapter, or draw the mask yourself")
         stage(f"loading {load.backbone}", shows_itself=load.backbone != "tiny")
         pipe = load_pipeline(load)
 

@@ -31,7 +31,7 @@ class RegionAnswer(RegionFacts):
 
 class EditedImage(BaseModel):
     b64_json: str
-    seed: int
+    seed: int | None
 
 
 class EditAnswer(BaseModel):

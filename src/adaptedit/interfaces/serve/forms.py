@@ -175,7 +175,7 @@ class EditForm(Form):
                 f"ask for {max(most // pixels[0], 1)}"
             )
             raise Problem(400, "invalid_value", message, param="n")
-        if sum(pixels) > most:
+        if len(pixels) > 1 and sum(pixels) > most:
             message = (
                 f"{len(pixels)} pictures of {sum(pixels) / 1e6:.1f} megapixels together are too many; "
                 f"send at most {most / 1e6:g}"

@@ -31,7 +31,7 @@ class Edit:
     instruction: str
     region: Region
     results: tuple[Picture, ...]
-    seeds: tuple[int, ...]
+    seeds: tuple[int | None, ...]
     seconds: float
     chosen: int = 0
 
