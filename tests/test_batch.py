@@ -5,19 +5,26 @@ from __future__ import annotations
 import hashlib
 import json
 import time
+import warnings
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from typer.testing import CliRunner, Result
 
 from adaptedit.editing.job import EditJob
+from adaptedit.editing.options import LoadOptions
 from adaptedit.editing.pipeline import AdaptEditPipeline
+from adaptedit.editing.placement import Placement
+from adaptedit.errors import NotEnoughMemory
 from adaptedit.interfaces.batch import manifest
 from adaptedit.interfaces.batch.progress import line, progress
 from adaptedit.interfaces.cli.main import app
+from adaptedit.interfaces.loading import load_pipeline
 from conftest import FakeAdapter
 
 Row = dict[str, Any]
@@ -138,7 +145,7 @@ def test_failures_are_recorded_and_tried_again_only_when_asked(
 
     def broken(images: Any, prompts: list[str], *rest: Any, **options: Any) -> Any:
         if "explode" in prompts:
-            raise RuntimeError("out of\n memory\n")
+            raise RuntimeError("shapes\n differ\n")
         return whole(images, prompts, *rest, **options)
 
     fake_editor.backbone.edit = broken  # type: ignore[method-assign]
@@ -159,7 +166,7 @@ def test_failures_are_recorded_and_tried_again_only_when_asked(
         "place": "500,5",
         "transparent": "cannot hold transparency",
         "wide": "JPEG holds at most 65,500 pixels",
-        "explode": "RuntimeError: out of memory",
+        "explode": "RuntimeError: shapes differ",
     }.items():
         assert message in said[name] and f"{name}: {said[name]}" in result.stderr
     assert {path.name for path in out.iterdir()} == {"good.png", "manifest.json", "manifest.jsonl", "shards"}
@@ -249,16 +256,79 @@ def test_ctrl_c_keeps_what_is_done(folder: Path, tmp_path: Path, fake_editor: Ad
 
 
 def test_another_editor_is_refused(folder: Path, tmp_path: Path) -> None:
-    batch(jobs(folder, x={}), tmp_path / "out")
-    for option in ("--backbone", "--adapter"):
-        result = batch(jobs(folder, x={}), tmp_path / "out", option, "my/other")
+    path = jobs(folder, x={"everywhere": True})
+    batch(path, tmp_path / "out")
+    for options in (("--backbone", "my/other"), ("--adapter", "my/other"), ("--lora", "my/other=0.5")):
+        result = batch(path, tmp_path / "out", *options)
         assert result.exit_code == 2 and "my/other" in result.stderr and "another --out" in result.stderr
+        assert not set(result.stderr) & set("{}[]"), result.stderr
     adapter = tmp_path / "adapter"
     adapter.mkdir()
     (adapter / "model.safetensors").write_bytes(b"one")
     assert batch(jobs(folder, x={}), tmp_path / "two", "--adapter", adapter).exit_code == 0
     (adapter / "model.safetensors").write_bytes(b"two")  # the same name, trained anew
     assert batch(jobs(folder, x={}), tmp_path / "two", "--adapter", adapter).exit_code == 2
+    (adapter / "model.safetensors").write_bytes(b"one")
+    spelled = adapter.parent / "." / "adapter/"
+    assert batch(jobs(folder, x={}), tmp_path / "two", "--adapter", f"{spelled}/").exit_code == 0
+    lora = tmp_path / "style.safetensors"
+    lora.write_bytes(b"one")
+    assert batch(jobs(folder, x={}), tmp_path / "three", "--lora", lora).exit_code == 0
+    lora.write_bytes(b"two")
+    assert "holds a batch of loras" in batch(jobs(folder, x={}), tmp_path / "three", "--lora", lora).stderr
+
+
+def test_pictures_of_other_bits_do_not_mix(
+    folder: Path, tmp_path: Path, fake_editor: AdaptEditPipeline, edited: list[str]
+) -> None:
+    """As where the first run found room for fp8 and the next one only for nf4."""
+    out, path = tmp_path / "out", jobs(folder, x={}, y={})
+    fake_editor.placement = Placement(torch.device("cpu"), "fp8")
+    assert batch(path, out).exit_code == 0
+    assert json.loads((out / "manifest.json").read_text())["quantize"] == "fp8"
+    (out / "y.png").unlink()
+    edited.clear()
+    fake_editor.placement = Placement(torch.device("cpu"), "nf4")
+    for options in ((), ("--quantize", "nf4")):
+        result = batch(path, out, *options)
+        assert result.exit_code == 2 and "give --quantize fp8, or give another --out" in result.stderr
+    assert edited == [] and not (out / "y.png").exists()
+    fake_editor.placement = Placement(torch.device("cpu"), "fp8")
+    assert batch(path, out, "--quantize", "fp8").exit_code == 0 and edited == ["y"]
+
+
+@pytest.mark.parametrize("error", [torch.OutOfMemoryError("CUDA out of memory"), NotEnoughMemory("try less")])
+def test_too_little_memory_stops_the_batch_and_blames_no_record(
+    folder: Path, tmp_path: Path, fake_editor: AdaptEditPipeline, error: Exception
+) -> None:
+    out, path = tmp_path / "out", jobs(folder, p={}, q={}, r={})
+    whole = fake_editor.backbone.edit
+
+    def exhausted(images: Any, prompts: list[str], *rest: Any, **options: Any) -> Any:
+        if "q" in prompts:
+            raise error
+        return whole(images, prompts, *rest, **options)
+
+    fake_editor.backbone.edit = exhausted  # type: ignore[method-assign]
+    result = batch(path, out)
+    assert result.exit_code == 2 and result.stderr.count("\n") == 1, result.output
+    assert result.stderr.startswith("error: q: ")
+    assert ("try less" if isinstance(error, NotEnoughMemory) else "not enough memory") in result.stderr
+    fake_editor.backbone.edit = whole  # type: ignore[method-assign]
+    result = batch(path, out)
+    assert result.exit_code == 0 and "3 done, 0 failed" in result.stdout and "2 of 3 this" in result.stdout
+
+
+def test_what_needs_an_adapter_is_refused_before_an_editor_without_one_is_loaded(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(AdaptEditPipeline, "load", None)
+    records = {"x": {}, "y": {"everywhere": True, "adapter_scale": 0.5}, "z": {"everywhere": True}}
+    result = batch(jobs(folder, **records), tmp_path / "out", "--backbone", "me/editor")
+    assert result.exit_code == 2 and not (tmp_path / "out").exists()
+    first, second, last = result.stderr.splitlines()
+    assert 'line 1: lacks "region", and this editor has no adapter' in first
+    assert 'line 2: "adapter_scale" is for an adapter' in second and "2 problems" in last
 
 
 def test_other_versions_are_noted(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -312,3 +382,16 @@ def test_a_log_has_a_line_now_and_then(
         "6 of 6, 1 failed, 25.00 s per record, 0:00:00 left",
     ]
     assert line(1, 100_001, 0, 2.0) == "1 of 100001, 0 failed, 2.00 s per record, 2 days, 7:33:20 left"
+
+
+def test_libraries_show_nothing_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The batch has a bar for all records, and a second LoRA is meant."""
+    given: dict[str, Any] = {}
+    inner = SimpleNamespace(set_progress_bar_config=given.update)
+    pipe = SimpleNamespace(backbone=SimpleNamespace(pipe=inner))
+    monkeypatch.setattr(AdaptEditPipeline, "load", lambda *_, **__: pipe)
+    with warnings.catch_warnings(record=True) as shown:
+        warnings.simplefilter("always")
+        assert load_pipeline(LoadOptions()) is pipe
+        warnings.warn("Already found a `peft_config` attribute in the model.", stacklevel=1)
+    assert given == {"disable": True} and not shown

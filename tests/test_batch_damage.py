@@ -204,7 +204,7 @@ def test_a_full_disk_stops_the_batch_and_blames_no_record(
     write = getattr(owner, name)
 
     def full(*arguments: Any) -> Any:
-        if (out / "p.png").exists() if full_at == "picture" else arguments[-1]["id"] == "q":
+        if (out / "p.png").exists() if full_at == "picture" else arguments[-1].get("id") == "q":
             raise OSError(errno.ENOSPC, "No space left on device")
         return write(*arguments)
 

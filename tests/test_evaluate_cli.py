@@ -12,11 +12,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from typer.testing import CliRunner, Result
 
 from adaptedit.editing.pipeline import AdaptEditPipeline
-from adaptedit.errors import AdaptEditError
+from adaptedit.editing.placement import Placement
+from adaptedit.errors import AdaptEditError, NotEnoughMemory
 from adaptedit.evaluation.metrics import ALL
 from adaptedit.evaluation.threshold import chosen_on
 from adaptedit.interfaces.cli.main import app
@@ -200,6 +202,81 @@ def test_what_cannot_be_had_is_in_the_report_with_its_reason(
     assert run("evaluate", "folder", "--data", pictures, "--out", out, *models).exit_code == 0
     text = (out / "report.md").read_text()
     assert "CLIP-I, CLIP-T" in text and "cannot be loaded" in text
+
+
+def test_an_editor_without_adapter_is_refused_before_it_is_loaded(
+    pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(AdaptEditPipeline, "load", None)
+    arguments = ("evaluate", "folder", "--data", pictures, "--out", tmp_path / "out", *CHEAP)
+    arguments += ("--backbone", "me/editor")
+    for options, message in {
+        (): "--editor predicted finds the place by an adapter, and me/editor has none; give --adapter",
+        ("--editor", "frozen", "--editor", "blanked"): "--editor blanked finds the place by an adapter",
+        ("--editor", "given", "--adapter-scale", 2): "--adapter-scale changes nothing",
+        ("--editor", "frozen", "--preserve", "soft"): "--preserve soft changes nothing in frozen",
+    }.items():
+        result = run(*arguments, *options)
+        assert result.exit_code == 2 and message in result.stderr, result.output
+        assert not (tmp_path / "out").exists()
+
+
+def test_a_refusal_of_all_samples_is_no_success(
+    pictures: Path, tmp_path: Path, fake_editor: AdaptEditPipeline
+) -> None:
+    def refuse(*_: Any, **__: Any) -> Any:
+        raise AdaptEditError("this editor takes no guidance; leave it out")
+
+    fake_editor.backbone.edit = refuse  # type: ignore[method-assign]
+    editors = ("--editor", "nothing", "--editor", "frozen", "--guidance", 3)
+    result = run("evaluate", "folder", "--data", pictures, "--out", tmp_path / "out", *editors, *CHEAP)
+    assert result.exit_code == 1 and (tmp_path / "out" / "report.html").exists()
+    assert result.stderr == "frozen: every sample failed: this editor takes no guidance; leave it out\n"
+
+
+def test_too_little_memory_ends_the_run(
+    pictures: Path, tmp_path: Path, fake_editor: AdaptEditPipeline
+) -> None:
+    whole = fake_editor.backbone.edit
+
+    def exhausted(*_: Any, **__: Any) -> Any:
+        raise NotEnoughMemory("there is not enough memory for this editor; try --quantize nf4")
+
+    arguments = ("evaluate", "folder", "--data", pictures, "--out", tmp_path / "out", *CHEAP)
+    fake_editor.backbone.edit = exhausted  # type: ignore[method-assign]
+    result = run(*arguments)
+    assert result.exit_code == 2 and result.stderr.count("\n") == 1 and "try --quantize nf4" in result.stderr
+    fake_editor.backbone.edit = whole  # type: ignore[method-assign]
+    assert run(*arguments).exit_code == 0
+    assert [row["failure"] for row in scores(tmp_path / "out" / "predicted")] == [None] * 5
+
+
+def test_a_run_is_of_one_editor(pictures: Path, tmp_path: Path, fake_editor: AdaptEditPipeline) -> None:
+    out, adapter = tmp_path / "out", tmp_path / "adapter"
+    adapter.mkdir()
+    (adapter / "model.safetensors").write_bytes(b"one")
+    fake_editor.placement = Placement(torch.device("cpu"), "fp8")
+    editors = ("--editor", "nothing", "--editor", "predicted", "--editor", "frozen", "--preserve", "soft")
+    arguments = ("evaluate", "folder", "--data", pictures, "--out", out, *CHEAP, *editors)
+    assert run(*arguments, "--adapter", adapter).exit_code == 0
+    settings = {
+        name: json.loads((out / name / "run.json").read_text())["settings"]
+        for name in ("nothing", "predicted", "frozen")
+    }
+    assert settings["nothing"] == {}
+    assert settings["predicted"]["quantize"] == "fp8" and settings["predicted"]["preserve"] == "soft"
+    assert "preserve" not in settings["frozen"]
+    assert run(*arguments, "--adapter", f"{adapter.parent}/./adapter/").exit_code == 0
+    (adapter / "model.safetensors").write_bytes(b"two")
+    result = run(*arguments, "--adapter", adapter)
+    assert result.exit_code == 2 and "holds a run with adapter" in result.stderr, result.output
+    assert not set(result.stderr) & set("{}[]")
+    (adapter / "model.safetensors").write_bytes(b"one")
+    fake_editor.placement = Placement(torch.device("cpu"))
+    result = run(*arguments, "--adapter", adapter)
+    assert result.exit_code == 2 and "give --quantize fp8, or give another --out" in result.stderr
+    result = run(*arguments, "--adapter", adapter, "--quantize", "nf4")
+    assert result.exit_code == 2 and "give --quantize fp8, or give another --out" in result.stderr
 
 
 def test_the_baseline_of_a_report_can_be_chosen(pictures: Path, tmp_path: Path) -> None:

@@ -220,7 +220,7 @@ def test_failures_and_wrong_sizes_are_counted_with_reasons(tmp_path: Path) -> No
         if sample.id in ("s0", "s3"):
             raise AdaptEditError(HOSTILE)
         if sample.id == "s1":
-            raise RuntimeError("out of memory")
+            raise RuntimeError("shapes differ")
         return Edit(sample.source.resize((12, 8)) if sample.id == "s2" else sample.source)
 
     evaluate(a_toy_run(tmp_path / "bad", "bad"), bad)
@@ -228,11 +228,11 @@ def test_failures_and_wrong_sizes_are_counted_with_reasons(tmp_path: Path) -> No
     (editors,) = tables(markdown, "Editors")
     assert (editors["bad"]["failures"], editors["bad"]["wrong size"]) == ("3", "1")
     (editor,) = data["editors"]
-    assert editor["reasons"] == [[HOSTILE, 2], ["RuntimeError: out of memory", 1]]
+    assert editor["reasons"] == [[HOSTILE, 2], ["RuntimeError: shapes differ", 1]]
     assert editor["otherSize"] == ["s2"] and sorted(data["failures"][0]) == ["s0", "s1", "s3"]
     assert editor["means"]["L1"][3] == 7
     failures = markdown.split("## Failures")[1]
-    assert "RuntimeError: out of memory" in failures and "<" not in failures.replace("\\<", "")
+    assert "RuntimeError: shapes differ" in failures and "<" not in failures.replace("\\<", "")
 
 
 @pytest.mark.parametrize(

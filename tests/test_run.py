@@ -21,11 +21,11 @@ from PIL import Image
 from adaptedit.data.sample import EditSample
 from adaptedit.editing.options import EditOptions
 from adaptedit.editing.pipeline import AdaptEditPipeline
-from adaptedit.errors import AdaptEditError
+from adaptedit.errors import AdaptEditError, NotEnoughMemory
 from adaptedit.evaluation.editors import EDITORS, Edit, editor
 from adaptedit.evaluation.metrics import Scoring
 from adaptedit.evaluation.report.runs import read_runs
-from adaptedit.evaluation.run import Run, Shard, evaluate, seed_of
+from adaptedit.evaluation.run import Run, Shard, common_failure, evaluate, seed_of
 from adaptedit.region import Region
 from conftest import FakeAdapter, FakeBackbone
 
@@ -173,7 +173,7 @@ def test_failures_are_counted_and_named(tmp_path: Path) -> None:
             case "s0":
                 raise AdaptEditError("found nothing")
             case "s1":
-                raise RuntimeError("out of memory")
+                raise RuntimeError("shapes differ")
             case "s2":
                 return Edit(Image.new("RGB", SIZE))
             case "s3":
@@ -187,7 +187,7 @@ def test_failures_are_counted_and_named(tmp_path: Path) -> None:
     failures = {key: row["failure"] for key, row in edits.items() if row["failure"]}
     assert failures == {
         "s0": "found nothing",
-        "s1": "RuntimeError: out of memory",
+        "s1": "RuntimeError: shapes differ",
         "s2": "the result is all black (a safety checker, or NaN in half precision)",
         "s3": "no picture",
     }
@@ -196,10 +196,51 @@ def test_failures_are_counted_and_named(tmp_path: Path) -> None:
     assert np.array_equal(Image.open(tmp_path / "pictures" / "s1.png"), Squares().load("s1").source)
 
 
+@pytest.mark.parametrize("error", [torch.OutOfMemoryError("CUDA out of memory"), NotEnoughMemory("try less")])
+def test_too_little_memory_is_no_result(tmp_path: Path, error: Exception) -> None:
+    def exhausted(sample: EditSample, seed: int) -> Edit:
+        if sample.id == "s2":
+            raise error
+        return noisy(sample, seed)
+
+    with pytest.raises(type(error)):
+        evaluate(a_run(tmp_path / "out"), exhausted)
+    assert evaluate(a_run(tmp_path / "out"), noisy)
+    evaluate(a_run(tmp_path / "unbroken"), noisy)
+    assert results(tmp_path / "out") == results(tmp_path / "unbroken")
+
+
+def test_one_message_for_all_samples_is_told_apart(tmp_path: Path) -> None:
+    def fails(message: str, region: Region | None = None) -> Any:
+        return lambda sample, seed: Edit(sample.source, region, failure=message.format(sample.id))
+
+    nowhere = Region.from_array(np.zeros(SIZE[::-1]))
+    editors = {
+        "same": fails("no such option"),
+        "each its own": fails("no picture {}"),
+        "nothing found": fails("found nothing", nowhere),
+        "one only": lambda sample, seed: (
+            fails("broken")(sample, seed) if sample.id == "s1" else noisy(sample, 1)
+        ),
+    }
+    found = {}
+    for name, one in editors.items():
+        run = a_run(tmp_path / name)
+        assert common_failure(run) is None
+        evaluate(run, one)
+        found[name] = common_failure(run)
+    assert found == {"same": "no such option"} | dict.fromkeys(list(editors)[1:])
+
+
 def test_another_run_in_the_same_folder_is_refused(tmp_path: Path) -> None:
     evaluate(a_run(tmp_path), noisy)
-    for change in ({"seed": 4}, {"settings": {"steps": 2}}, {"editor_name": "other"}):
-        with pytest.raises(AdaptEditError, match="holds a run with"):
+    for change, message in (
+        ({"seed": 4}, "seed 3, not 4"),
+        ({"settings": {"steps": 2}}, "steps 1, not 2"),
+        ({"settings": {"steps": 1, "backbone": {"name": "me/x"}}}, "backbone none, not me/x;"),
+        ({"editor_name": "other"}, "editor noisy, not other"),
+    ):
+        with pytest.raises(AdaptEditError, match=f"holds a run with {message}"):
             evaluate(a_run(tmp_path, **change), noisy)
 
 

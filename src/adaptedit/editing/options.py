@@ -149,7 +149,8 @@ class LoadOptions:
     device: "cuda", "cuda:1", "mps" or "cpu"; None: a GPU if there is one, but for `tiny`.
     dtype: of the weights; None: bfloat16, but for `tiny`.
     quantize: how the frozen weights are kept; offload: what waits in main memory until it is needed. Where
-        both are None and there is a GPU, the first rung of `costs.rungs` that fits is taken.
+        both are None, or offload alone, and there is a GPU, they are those of the first rung of `costs.rungs`
+        that fits; but a device with a dtype is taken at its word.
     transformer: one file, .safetensors or .gguf, with another DiT for the backbone's pipeline.
     loras: LoRA files or hub ids that are put on the backbone, each "NAME" or "NAME=WEIGHT".
     """
@@ -177,10 +178,3 @@ class LoadOptions:
         """Whether the editor will have one; known before anything is loaded."""
         own = self.backbone == "tiny" or (Path(self.backbone) / "adapter").is_dir()
         return own or self.adapter is not None
-
-    @property
-    def of_results(self) -> dict[str, Any]:
-        """Those that are given and change what an editor makes, besides its names: for a run's record."""
-        names = ("revision", "dtype", "quantize", "transformer", "loras")
-        given = {name: getattr(self, name) for name in names if getattr(self, name)}
-        return given | ({"loras": list(self.loras)} if self.loras else {})

@@ -169,6 +169,11 @@ EDITORS: dict[str, Callable[[AdaptEditPipeline, EditOptions], Editor]] = {
     "blanked": partial(predicted, instruction=BLANK),
 }
 NOTHING = "nothing"
+# Of EDITORS: those that find the region, those without the adapter's part, and those that preserve what the
+# options say.
+FINDING = ("predicted", "predicted-latent", "predicted-soft", "blanked")
+WITHOUT_ADAPTER = ("frozen", "frozen-stitched", "cropped")
+PRESERVING = ("predicted", "given", "cropped", "blanked")
 
 
 def editor(name: str, pipe: Pipeline, options: EditOptions) -> Editor:

@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any
 from PIL import Image
 
 from adaptedit.data.sample import EditSample
-from adaptedit.errors import AdaptEditError
+from adaptedit.editing.weights import BITS, difference, label
+from adaptedit.errors import AdaptEditError, NotEnoughMemory, out_of_memory
 from adaptedit.evaluation.benchmarks.base import Benchmark
 from adaptedit.evaluation.editors import Edit, Editor
 from adaptedit.files import write_atomically
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from adaptedit.evaluation.metrics import Scoring
 
 THUMBNAIL = 256  # pixels, longest side of the sources and targets that a report shows
-SAME = ("benchmark", "editor", "seed", "settings")  # of a run that is resumed
+SAME = ("benchmark", "editor", "seed")  # of a run that is resumed, and its settings
 
 Row = dict[str, Any]
 
@@ -45,7 +46,8 @@ class Shard:
 
 @dataclass(frozen=True)
 class Run:
-    """out: the run's folder. settings: whatever must be the same when it is resumed.
+    """out: the run's folder. settings: whatever must be the same when it is resumed; weights as
+    `editing.weights` describes them, whose `note_bits` the caller calls.
 
     scoring: if it has changed, existing pictures are scored again.
     """
@@ -109,8 +111,8 @@ def evaluate(
 
     A sample's seed follows from the run's seed and the sample's id alone. An editor's exception, like a
     reported failure, is recorded with its message; the sample then counts with its source unchanged. Lines of
-    an earlier try are kept; pictures are scored again if the metrics differ. AdaptEditError if the folder
-    holds a run of another benchmark, editor, seed or settings.
+    an earlier try are kept; pictures are scored again if the metrics differ. Raises AdaptEditError as
+    `check`, and what the editor raises where memory runs out: a resumed run edits the sample again.
     """
     _describe(run)
     sessions = run.sessions
@@ -147,6 +149,33 @@ def finished(run: Run) -> bool:
     return all(sample_id in ready for session in run.sessions for sample_id in session)
 
 
+def common_failure(run: Run) -> str | None:
+    """The one message with which every sample failed; None if they differ. To find nothing is no failure."""
+    edits = _edits(run)
+    failures: set[str | None] = set()
+    for sample_id in (one for session in run.sessions for one in session):
+        looked = (run.out / "regions" / f"{sample_id}.png").exists()
+        failures.add(None if looked or sample_id not in edits else edits[sample_id]["failure"])
+    return failures.pop() if len(failures) == 1 else None
+
+
+def check(run: Run) -> None:
+    """Raises AdaptEditError if the folder holds a run of another benchmark, editor, seed or settings.
+
+    For use before an editor is loaded: the bits that loading chooses are not looked at.
+    """
+    path = run.out / "run.json"
+    if not path.exists():
+        return
+    before, now = _described(path), run.description()
+    old, new = ({key: one[key] for key in SAME} | one["settings"] | {BITS: None} for one in (before, now))
+    if key := difference(old, new):
+        raise AdaptEditError(
+            f"{run.out} holds a run with {key} {label(old.get(key))}, not {label(new.get(key))}; "
+            "give another --out or remove it"
+        )
+
+
 def seed_of(seed: int, sample_id: str) -> int:
     return zlib.crc32(f"{seed}/{sample_id}".encode()) & 0x7FFFFFFF
 
@@ -154,17 +183,10 @@ def seed_of(seed: int, sample_id: str) -> int:
 def _describe(run: Run) -> None:
     """Writes run.json, or checks that it describes this run; removes what other scores made."""
     path, description = run.out / "run.json", run.description()
-    if path.exists():
-        before = _described(path)
-        for key in SAME:
-            if before[key] != description[key]:
-                raise AdaptEditError(
-                    f"{run.out} holds a run with {key} {before[key]!r}, not {description[key]!r}; "
-                    "give another --out or remove it"
-                )
-        if before["scored_as"] != run.scored_as:
-            for name in ("scores.jsonl", "set.json"):
-                (run.out / name).unlink(missing_ok=True)
+    check(run)
+    if path.exists() and _described(path)["scored_as"] != run.scored_as:
+        for name in ("scores.jsonl", "set.json"):
+            (run.out / name).unlink(missing_ok=True)
     for folder in ("shards", "pictures", "regions", "gates", "sources", "targets", "truths"):
         (run.out / folder).mkdir(parents=True, exist_ok=True)
     write_atomically(path, f"{json.dumps(description, indent=1)}\n".encode())
@@ -176,7 +198,11 @@ def _described(path: Path) -> Row:
         described = json.loads(path.read_bytes())
     except (ValueError, RecursionError):  # ValueError: of JSON or of UTF-8
         described = None
-    if not isinstance(described, dict) or not {*SAME, "scored_as"} <= described.keys():
+    if (
+        not isinstance(described, dict)
+        or not {*SAME, "scored_as"} <= described.keys()
+        or not isinstance(described.get("settings"), dict)
+    ):
         raise AdaptEditError(
             f"{path}: is damaged, or not of adaptedit evaluate; give another --out, or remove {path.parent}"
         )
@@ -194,9 +220,13 @@ def _edit(run: Run, editor: Editor, sample: EditSample, shard: Shard) -> Row:
     seed, start = seed_of(run.seed, sample.id), time.perf_counter()
     try:
         edit = editor(sample, seed)
+    except NotEnoughMemory:
+        raise
     except AdaptEditError as error:
         edit = Edit(sample.source, failure=str(error))
     except Exception as error:  # an editor may raise anything; the run goes on and the failure is counted
+        if out_of_memory(error):  # which is no fault of the editor's, and the next samples would meet it too
+            raise
         edit = Edit(sample.source, failure=f"{type(error).__name__}: {error}")
     seconds = time.perf_counter() - start
     failure = edit.failure or _all_black(sample.source, edit.image)

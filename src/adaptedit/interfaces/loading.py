@@ -22,7 +22,10 @@ def load_pipeline(options: LoadOptions, number: int = 0) -> AdaptEditPipeline:
         _hide_progress()
     from adaptedit.editing.pipeline import AdaptEditPipeline
 
-    return AdaptEditPipeline.load(options, number=number, note=say)
+    pipe = AdaptEditPipeline.load(options, number=number, note=say)
+    if (inner := getattr(pipe.backbone, "pipe", None)) is not None:
+        inner.set_progress_bar_config(disable=True)  # each door shows its progress itself
+    return pipe
 
 
 def _hide_progress() -> None:

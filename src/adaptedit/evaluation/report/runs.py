@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from adaptedit.editing.weights import label
 from adaptedit.errors import AdaptEditError, quoted
 from adaptedit.evaluation.statistics import Scores
 from adaptedit.jsonl import read as read_shards
@@ -165,7 +166,8 @@ def _settings(described: Row) -> dict[str, str]:
     metrics = {
         f"{name} {key}": value for name, made in described["scoring"].items() for key, value in made.items()
     }
-    settings = described["settings"] | metrics
+    told = {key: None if one is None else label(one) for key, one in described["settings"].items()}
+    settings = told | metrics
     if left_out := described["left_out"]:
         settings["left out"] = ", ".join(f"{len(ids)} with {reason}" for reason, ids in left_out.items())
     return {key: _words(value) for key, value in settings.items()}

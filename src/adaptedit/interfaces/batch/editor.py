@@ -9,9 +9,10 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from adaptedit.editing.options import LoadOptions
-from adaptedit.errors import AdaptEditError, GlobalEdit, NoLocalRegion
+from adaptedit.errors import AdaptEditError, GlobalEdit, NoLocalRegion, NotEnoughMemory, out_of_memory
 from adaptedit.interfaces.batch import manifest
 from adaptedit.interfaces.batch.claims import sha256
+from adaptedit.interfaces.batch.fields import named
 from adaptedit.interfaces.batch.outputs import CannotWrite, Outputs
 from adaptedit.interfaces.batch.records import Record
 from adaptedit.interfaces.loading import load_pipeline
@@ -40,12 +41,14 @@ class Editor:
         import torch
 
         torch.set_num_threads(1)  # sums in one order, however many cores and processes there are
+        manifest.note_bits(self.out, pipe.placement.quantize if pipe.placement else None)
         outputs = Outputs(self.out, self.overwrite)
         return lambda record: edit(pipe, outputs, record)
 
 
 def edit(pipe: AdaptEditPipeline, outputs: Outputs, record: Record) -> Row:
-    """The record's line. It also says what went wrong; only CannotWrite is raised.
+    """The record's line. It also says what went wrong; only CannotWrite and NotEnoughMemory are raised: the
+    next records would meet the same.
 
     Afterwards, pictures that the batch wrote exist if, and only if, the status is "done".
     """
@@ -54,6 +57,8 @@ def edit(pipe: AdaptEditPipeline, outputs: Outputs, record: Record) -> Row:
         row = _edited(pipe, outputs, record)
     except CannotWrite:
         raise
+    except NotEnoughMemory as error:
+        raise _too_little(record, str(error)) from error
     except GlobalEdit as error:
         row = manifest.row(record, "global", str(error))
     except NoLocalRegion as error:
@@ -61,10 +66,17 @@ def edit(pipe: AdaptEditPipeline, outputs: Outputs, record: Record) -> Row:
     except AdaptEditError as error:
         row = manifest.row(record, "failed", str(error))
     except Exception as error:  # a model may raise anything; the batch goes on
+        if out_of_memory(error):
+            less = "there is not enough memory; use smaller pictures, or close other programs"
+            raise _too_little(record, less) from error
         row = manifest.row(record, "failed", " ".join(f"{type(error).__name__}: {error}".split()))
     if row["status"] != "done":
         outputs.remove(record.outputs)
     return row | {"seconds": round(time.perf_counter() - started, 3)}
+
+
+def _too_little(record: Record, what: str) -> NotEnoughMemory:
+    return NotEnoughMemory(f"{named(record.id)}: {what}; the records that are done are kept")
 
 
 def _edited(pipe: AdaptEditPipeline, outputs: Outputs, record: Record) -> Row:

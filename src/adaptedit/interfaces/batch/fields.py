@@ -43,6 +43,19 @@ def problems(fields: Fields) -> list[str]:
     return found
 
 
+def without_adapter(fields: Fields) -> list[str]:
+    """What is wrong where the editor has no adapter."""
+    found = []
+    if "region" not in fields and not fields.get("everywhere"):
+        found.append(
+            'lacks "region", and this editor has no adapter to find one; add "region" or "everywhere": true, '
+            "or give --adapter"
+        )
+    if "adapter_scale" in fields:
+        found.append('"adapter_scale" is for an adapter, and this editor has none; leave it out')
+    return found
+
+
 def outside(path: str) -> bool:
     """Whether a path may leave the folder that it is relative to; on Windows also by a drive or \\."""
     return any(bool(kind(path).anchor) or ".." in kind(path).parts for kind in _KINDS)

@@ -5,7 +5,6 @@ During a run its lines are in OUT/shards/, one file per shard. One process write
 
 from __future__ import annotations
 
-import hashlib
 import json
 import platform
 import time
@@ -16,6 +15,7 @@ from typing import Any, Literal
 
 from adaptedit import __version__
 from adaptedit import jsonl as lines
+from adaptedit.editing import weights
 from adaptedit.editing.options import LoadOptions
 from adaptedit.errors import AdaptEditError
 from adaptedit.interfaces.batch.claims import replace, sha256
@@ -27,7 +27,6 @@ from adaptedit.jsonl import Row
 Status = Literal["done", "failed", "no_region", "global"]
 STATUSES: tuple[Status, ...] = ("done", "failed", "no_region", "global")
 NAME = "manifest"
-WEIGHTS = Path(__file__).parents[2] / "tiny" / "weights"
 
 
 def row(record: Record, status: Status, error: str | None = None) -> Row:
@@ -132,26 +131,42 @@ def describe(out: Path, load: LoadOptions) -> None:
     The folder is there: `lock.only_batch` made it. Raises AdaptEditError for another editor, and for
     manifests that no batch wrote; CannotWrite if they cannot be written.
     """
-    editor: Row = {"backbone": _weights(load.backbone), "adapter": _weights(load.adapter)}
+    loaded = weights.weights_of(load)
+    editor: Row = {part: loaded.pop(part) for part in ("backbone", "adapter")}
     versions = {name: version(name) for name in ("torch", "diffusers", "transformers", "numpy", "pillow")}
     versions = {"adaptedit": __version__, "python": platform.python_version()} | versions
-    header: Row = editor | {"loaded": load.of_results, "versions": [versions]}
+    header: Row = editor | {"loaded": loaded, "versions": [versions]}
     before = _header(out)
     if before is not None:
-        if before.get("loaded", {}) != load.of_results:
+        old = {part: before[part] for part in editor} | before.get("loaded", {})
+        if part := weights.difference(old, now := editor | loaded):
             raise AdaptEditError(
-                f"{named(out)} holds a batch of an editor loaded with {before.get('loaded') or 'no options'} "
-                f"and not with {load.of_results or 'none'}; give another --out"
+                f"{named(out)} holds a batch of {part} {_label(old.get(part))}, not {_label(now.get(part))}; "
+                "give another --out"
             )
-        for part, now in editor.items():
-            if before[part] != now:
-                raise AdaptEditError(
-                    f"{named(out)} holds a batch of {part} {_label(before[part])}, not {_label(now)}; give "
-                    "another --out"
-                )
+        if load.quantize:
+            weights.check_bits(out, load.quantize)
         if versions in before["versions"]:
             return
-        header["versions"] = [*before["versions"], versions]
+        header = before | {"versions": [*before["versions"], versions]}
+    _write_header(out, header)
+
+
+def note_bits(out: Path, quantize: str | None) -> None:
+    """Notes how the weights that this process has loaded are kept, here and in manifest.json.
+
+    Raises AdaptEditError if pictures in the folder were made with weights in other bits; CannotWrite.
+    """
+    try:
+        weights.note_bits(out, quantize)
+    except OSError as error:
+        raise CannotWrite.to(out / "shards", error) from None
+    header = _header(out)
+    if header is not None:
+        _write_header(out, header | {weights.BITS: quantize})
+
+
+def _write_header(out: Path, header: Row) -> None:
     _replace(out / f"{NAME}.json", f"{json.dumps(header, indent=1)}\n".encode())
 
 
@@ -189,6 +204,7 @@ def _is_header(header: Any) -> bool:
         isinstance(header, dict)
         and isinstance(header.get("versions"), list)
         and {"backbone", "adapter"} <= header.keys()
+        and isinstance(header.get("loaded", {}), dict)
         and all(
             header[part] is None
             or (isinstance(header[part], dict) and isinstance(header[part].get("name"), str))
@@ -197,24 +213,5 @@ def _is_header(header: Any) -> bool:
     )
 
 
-def _label(weights: Row | None) -> str:
-    if weights is None:
-        return "none"
-    digest = weights.get("sha256")
-    return named(weights["name"]) + (f" (sha256 {str(digest)[:12]}...)" if digest else "")
-
-
-def _weights(name: str | None) -> Row | None:
-    """Its name, and the hash of weights on this disk, which may be retrained under one name."""
-    if name is None:
-        return None
-    folder = WEIGHTS if name == "tiny" else Path(name)
-    if not folder.is_dir():
-        return {"name": name}
-    digest = hashlib.sha256()
-    for path in sorted(folder.rglob("*.safetensors")):
-        digest.update(path.relative_to(folder).as_posix().encode())
-        with path.open("rb") as file:
-            while block := file.read(1 << 20):
-                digest.update(block)
-    return {"name": name, "sha256": digest.hexdigest()}
+def _label(value: Any) -> str:
+    return named(weights.label(value))

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from adaptedit.errors import AdaptEditError, quoted
-from adaptedit.interfaces.batch.fields import KNOWN, Fields, named, problems
+from adaptedit.interfaces.batch.fields import KNOWN, Fields, named, problems, without_adapter
 from adaptedit.interfaces.batch.records import Record
 from adaptedit.pictures.formats import WRITABLE
 
@@ -27,13 +27,16 @@ class BadRecords(AdaptEditError):
         super().__init__(problems[0] if len(problems) == 1 else more)
 
 
-def load(source: Path, out: Path, instruction: str | None = None) -> list[Record]:
+def load(
+    source: Path, out: Path, instruction: str | None = None, *, has_adapter: bool = True
+) -> list[Record]:
     """source: a JSONL, a folder with metadata.jsonl, or a folder whose pictures are all edited.
 
-    out: the batch's folder. instruction: for records without one.
+    out: the batch's folder. instruction: for records without one. has_adapter: whether the editor has one.
 
-    Raises BadRecords for fields, types, missing files, ids or outputs that two records share, outputs inside
-    one another, and outputs that would overwrite an input; AdaptEditError if there is no record at all.
+    Raises BadRecords for fields, types, what needs an adapter where there is none, missing files, ids or
+    outputs that two records share, outputs inside one another, and outputs that would overwrite an input;
+    AdaptEditError if there is no record at all.
     """
     check, wanted = KNOWN["instruction"]
     if instruction is not None and not check(instruction):
@@ -53,7 +56,7 @@ def load(source: Path, out: Path, instruction: str | None = None) -> list[Record
         written = _pictures(source)
     else:
         written = _lines(lines)
-    checks = _Checks()
+    checks = _Checks(has_adapter)
     for where, fields in written:
         if isinstance(fields, dict) and instruction is not None:
             fields.setdefault("instruction", instruction)
@@ -124,7 +127,8 @@ def _unreadable(path: Path, error: OSError) -> AdaptEditError:
 class _Checks:
     """Checks beyond one record's fields: its files exist, its names are unique."""
 
-    def __init__(self) -> None:
+    def __init__(self, has_adapter: bool) -> None:
+        self.has_adapter = has_adapter
         self.records: list[Record] = []
         self.found: list[str] = []
         self.where: list[str] = []
@@ -136,6 +140,7 @@ class _Checks:
         if isinstance(fields, dict) and not wrong:
             record = Record.of(fields, root)
             wrong = [*self._names(record, where), *_missing(record)]
+            wrong += [] if self.has_adapter else without_adapter(fields)
             self.records.append(record)
             self.where.append(where)
         self.found += [f"{where}: {one}" for one in wrong]

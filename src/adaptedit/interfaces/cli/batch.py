@@ -119,7 +119,7 @@ def batch(
 
     with stages() as stage, _all_problems():
         stage("checking the records")
-        records = read_records(jobs, out, instruction)
+        records = read_records(jobs, out, instruction, has_adapter=load.has_adapter)
     ours = records[number - 1 :: count]
     troubles: list[str] = []
 

@@ -14,7 +14,7 @@ from adaptedit.editing.limits import MOST_GUIDANCE, MOST_SCALE, MOST_STEPS
 from adaptedit.editing.options import EditOptions, LoadOptions, Preserve
 from adaptedit.errors import AdaptEditError, quoted
 from adaptedit.interfaces.cli.loading import loads_editor
-from adaptedit.interfaces.cli.terminal import quiet, stages
+from adaptedit.interfaces.cli.terminal import quiet, say, stages
 from adaptedit.interfaces.loading import load_pipeline
 
 if TYPE_CHECKING:
@@ -136,15 +136,17 @@ def evaluate(
         quiet()
         import torch
 
+        from adaptedit.editing.weights import BITS, check_bits, note_bits, weights_of
         from adaptedit.evaluation.benchmarks import benchmark
-        from adaptedit.evaluation.editors import editor
+        from adaptedit.evaluation.editors import EDITORS, editor
         from adaptedit.evaluation.judge import Judge
         from adaptedit.evaluation.metrics import ALL, scoring
         from adaptedit.evaluation.report import write_report
-        from adaptedit.evaluation.run import Run, Shard, finished
+        from adaptedit.evaluation.run import Run, Shard, check, common_failure, finished
         from adaptedit.evaluation.run import evaluate as run_editor
         from adaptedit.evaluation.threshold import chosen_on
 
+        _check_options(names, load, preserve, adapter_scale)
         torch.set_num_threads(1)  # sums in one order, however many cores and processes there are
         chosen: dict[str, Any] = {
             "path": data,
@@ -172,14 +174,6 @@ def evaluate(
             stage(f"loading {load.backbone}", shows_itself=load.backbone != "tiny")
             return load_pipeline(load, int(os.environ.get("LOCAL_RANK", 0)))
 
-        given = {
-            "guidance": guidance,
-            "negative_prompt": negative_prompt,
-            "adapter_scale": adapter_scale,
-            "preserve": None if preserve == "exact" else preserve,
-        }
-        settings = {"backbone": load.backbone, "adapter": load.adapter, "num_inference_steps": steps}
-        settings |= load.of_results | {name: value for name, value in given.items() if value is not None}
         options = EditOptions(
             steps=steps,
             guidance=guidance,
@@ -187,8 +181,24 @@ def evaluate(
             adapter_scale=adapter_scale,
             preserve=preserve,
         )
-        runs = [Run(out / _folder(name), samples, name, seed, settings, scored_with, limit) for name in names]
+        stage("checking the weights")
+        loaded = weights_of(load) if any(name in EDITORS for name in names) else {}
+        settings = {name: _settings(name, loaded, options) for name in names}
+        runs = [
+            Run(out / _folder(name), samples, name, seed, settings[name], scored_with, limit)
+            for name in names
+        ]
+        for run in runs:
+            check(run)
+            if load.quantize and run.editor_name in EDITORS:
+                check_bits(run.out, load.quantize)
         ready = [editor(name, pipe, options) for name in names]
+        for run in runs:
+            if run.editor_name in EDITORS:
+                placement = pipe().placement
+                quantize = placement.quantize if placement else None
+                note_bits(run.out, quantize)
+                run.settings.update({BITS: quantize} if quantize else {})
         for run, one in zip(runs, ready, strict=True):
             on_sample = stage(run.editor_name, len(run.sessions))
             run_editor(run, one, shard=Shard(rank, ranks), on_sample=on_sample)
@@ -198,6 +208,50 @@ def evaluate(
             typer.echo(write_report([*(run.out for run in runs), *sorted(others)], out, baseline=baseline))
         else:
             typer.echo(f"share {rank + 1} of {ranks} is done; the last process writes the report")
+            return
+    failures = {run.editor_name: failure for run in runs if (failure := common_failure(run))}
+    for name, failure in failures.items():
+        say(f"{name}: every sample failed: {' '.join(failure.split())}")
+    if failures:
+        raise typer.Exit(1)
+
+
+def _settings(name: str, loaded: dict[str, Any], options: EditOptions) -> dict[str, Any]:
+    """Of the run of an editor: what decides on its results. loaded: see `weights_of`."""
+    from adaptedit.evaluation.editors import EDITORS, PRESERVING, WITHOUT_ADAPTER
+
+    if name not in EDITORS:
+        return {}
+    given = {
+        "guidance": options.guidance,
+        "negative_prompt": options.negative_prompt,
+        "adapter_scale": None if name in WITHOUT_ADAPTER else options.adapter_scale,
+        "preserve": options.preserve if name in PRESERVING and options.preserve != "exact" else None,
+    }
+    used = {key: value for key, value in given.items() if value is not None}
+    return loaded | {"num_inference_steps": options.steps} | used
+
+
+def _check_options(
+    editors: list[str], load: LoadOptions, preserve: Preserve, adapter_scale: float | None
+) -> None:
+    """Before minutes of loading: checks that the editors can find regions, and that no option is idle."""
+    from adaptedit.evaluation.editors import EDITORS, FINDING, PRESERVING, WITHOUT_ADAPTER
+
+    others = ", ".join(name for name in EDITORS if name not in FINDING)
+    if not load.has_adapter and (finding := [name for name in editors if name in FINDING]):
+        raise AdaptEditError(
+            f"--editor {finding[0]} finds the place by an adapter, and {load.backbone} has none; give "
+            f"--adapter, or an --editor that needs none: {others}"
+        )
+    if preserve != "exact" and not any(name in PRESERVING for name in editors):
+        raise AdaptEditError(
+            f"--preserve {preserve} changes nothing in {', '.join(editors)}; leave it out, or give one of "
+            f"{', '.join(PRESERVING)}"
+        )
+    adapted = any(name in EDITORS and name not in WITHOUT_ADAPTER for name in editors)
+    if adapter_scale is not None and not (load.has_adapter and adapted):
+        raise AdaptEditError("--adapter-scale changes nothing where no adapter takes part; leave it out")
 
 
 def _share() -> tuple[int, int]:
