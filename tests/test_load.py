@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -51,6 +52,69 @@ def test_what_cannot_be_loaded_is_refused_in_one_line(tmp_path: Path) -> None:
         AdaptEditPipeline.from_pretrained(folder, adapter)
 
 
+def test_a_damaged_folder_is_said_in_one_line(tmp_path: Path) -> None:
+    folder, _ = saved(tmp_path)
+    index = (folder / "model_index.json").read_text()
+    other = index.replace("FluxTransformer2DModel", "QwenImageTransformer2DModel")
+    weights = "diffusion_pytorch_model.safetensors"
+    for number, (damaged, content, message) in enumerate(
+        (
+            ("model_index.json", "{", r"model_index.json is damaged \(it is no JSON\)"),
+            ("model_index.json", "[]", r"is damaged \(it is no object\)"),
+            ("model_index.json", other, "lacks weights of its QwenImageTransformer2DModel"),
+            ("transformer/config.json", "no", r"transformer/config.json is damaged \(it is no JSON\)"),
+            ("transformer/" + weights, None, f"{weights} of transformer is missing"),
+            ("text_encoder_2/model.safetensors", None, "model.safetensors of text_encoder_2 is missing"),
+            ("tokenizer_2", None, "lacks files of a tokenizer"),
+        )
+    ):
+        copy = tmp_path / str(number)
+        shutil.copytree(folder, copy)
+        if content is not None:
+            (copy / damaged).write_text(content)
+        elif (copy / damaged).is_dir():
+            shutil.rmtree(copy / damaged)
+        else:
+            (copy / damaged).unlink()
+        with pytest.raises(AdaptEditError, match=message) as caught:
+            AdaptEditPipeline.load(LoadOptions(backbone=str(copy), device="cpu"))
+        assert "\n" not in str(caught.value) and len(str(caught.value)) < 400
+
+
+def test_an_argument_that_nobody_knows_is_an_error(tmp_path: Path) -> None:
+    folder, _ = saved(tmp_path)
+    for name, given, message in (
+        (folder, {"foo": 1}, "editor is not loaded with foo; leave it out$"),
+        (
+            folder,
+            {"quantize": "nf4"},
+            r"quantize; .*AdaptEditPipeline.load\(LoadOptions\(quantize='nf4', ...\)",
+        ),
+        (folder, {"revision": "x"}, "has no revision 'x'"),
+        ("tiny", {"variant": "x"}, "tiny is not loaded with variant; leave it out$"),
+        ("tiny", {"quantize": "nf4"}, "tiny is not loaded with quantize; leave it out$"),
+        ("tiny", {"dtype": torch.bfloat16}, "tiny works in float32, not in torch.bfloat16"),
+    ):
+        with pytest.raises(AdaptEditError, match=message):
+            AdaptEditPipeline.from_pretrained(name, **given)
+    for options in (LoadOptions(), LoadOptions(backbone=str(folder), device="cpu")):
+        with pytest.raises(AdaptEditError, match="is not loaded with foo"):
+            AdaptEditPipeline.load(options, foo=1)
+    AdaptEditPipeline.from_pretrained("tiny", dtype=torch.float32, local_files_only=True)
+    AdaptEditPipeline.from_pretrained(folder, image_encoder=None)
+
+
+def test_a_cast_to_a_dtype_that_does_not_work_is_refused() -> None:
+    tiny = AdaptEditPipeline.from_pretrained("tiny")
+    with pytest.raises(AdaptEditError, match="tiny works in float32"):
+        tiny.to(torch.bfloat16)
+    assert tiny.to(torch.float32) is tiny
+    kontext = AdaptEditPipeline(build("kontext"))
+    with pytest.raises(AdaptEditError, match="overflow in float16"):
+        kontext.to(torch.float16)
+    assert _dit(kontext.to(torch.bfloat16)).dtype == torch.bfloat16
+
+
 def test_an_adapter_for_another_backbone_is_refused_before_the_weights_are_read(tmp_path: Path) -> None:
     folder, _ = saved(tmp_path)
     adapter_for(build("qwen-edit")).save_pretrained(tmp_path / "other")
@@ -72,7 +136,7 @@ def test_diffusers_own_arguments_pass_through(tmp_path: Path) -> None:
     (weights,) = (folder / "transformer").glob("*.safetensors")
     weights.rename(weights.with_suffix(".bf16.safetensors"))
     AdaptEditPipeline.from_pretrained(folder, adapter, variant="bf16")
-    with pytest.raises(AdaptEditError, match="cannot be loaded"):
+    with pytest.raises(AdaptEditError, match="diffusion_pytorch_model.safetensors of transformer is missing"):
         AdaptEditPipeline.from_pretrained(folder, adapter)
 
 
@@ -107,12 +171,19 @@ def test_a_dit_from_one_file_takes_the_place_of_the_pipelines_own(tmp_path: Path
     save_file({"a.scale_weight": torch.ones(1)}, foreign)
     gguf.touch()
     build("qwen-edit").save_pretrained(tmp_path / "qwen")
+    (others,) = (tmp_path / "qwen" / "transformer").glob("*.safetensors")
+    lora, part = tmp_path / "lora.safetensors", tmp_path / "part.safetensors"
+    save_file({"transformer.a.lora_A.weight": torch.ones(1)}, lora)
+    save_file({name: one for name, one in own.items() if "proj_out" not in name}, part)
     build("longcat").save_pretrained(tmp_path / "longcat")
     for file, base, message in (
         (foreign, folder, "in ComfyUI's scaled fp8, which diffusers does not read; take a bfloat16"),
         (gguf, folder, "q4.gguf"),
         (tmp_path / "none.safetensors", folder, "give a .safetensors or .gguf file"),
         (trained, tmp_path / "qwen", "holds no QwenImageTransformer2DModel of the sizes"),
+        (others, folder, "holds no FluxTransformer2DModel of the sizes"),
+        (part, folder, "holds no FluxTransformer2DModel of the sizes"),
+        (lora, folder, "is a LoRA, no DiT; put it on the editor with --lora"),
         (trained, tmp_path / "longcat", "no single file into LongCat.*convert"),
     ):
         with pytest.raises(AdaptEditError, match=message) as caught:

@@ -72,6 +72,12 @@ def test_a_lora_acts_by_its_weight_and_a_fresh_adapter_changes_no_bit_of_it(fold
     assert not np.array_equal(bare, edited(loaded(folders, name, file, quantize="fp8")))
 
 
+def test_several_loras_load_without_a_warning(folders: Path, recwarn: pytest.WarningsRecorder) -> None:
+    file = str(folders / "kontext.safetensors")
+    loaded(folders, "kontext", file, file)
+    assert not [one for one in recwarn if "peft" in f"{one.message}{one.filename}"]
+
+
 def test_a_lightning_lora_brings_its_settings_and_the_users_own_win(folders: Path) -> None:
     pipe = loaded(folders, "qwen-edit-2511", str(folders / LIGHTNING))
     assert isinstance(pipe.backbone, DiffusersBackbone)
@@ -132,6 +138,13 @@ def test_what_is_no_lora_for_this_editor_is_refused_in_one_line(
         ("kontext", str(broken), "broken.safetensors"),
         ("kontext", "nowhere.safetensors", "there is no LoRA nowhere.safetensors; give"),
         ("kontext", str(tmp_path), "cannot be loaded|is no LoRA"),
+        (
+            "kontext",
+            str(folders),
+            r"holds several .safetensors files \(.*kontext.safetensors.*\); give --lora",
+        ),
+        ("kontext", str(folders / "kontext"), "kontext holds no .safetensors file"),
+        ("kontext", str(folders / "kontext" / "transformer"), "it holds no LoRA weights of a DiT"),
     ):
         with pytest.raises(AdaptEditError, match=message) as caught:
             loaded(folders, name, lora)

@@ -109,6 +109,11 @@ def test_fewer_bits_are_fewer_and_the_adapter_keeps_its_own(folders: Path) -> No
         ({"backbone": "tiny", "quantize": "nf4"}, "tiny is small .* none of --quantize"),
         ({"backbone": "tiny", "offload": "model", "loras": ("x",)}, "none of --offload, --lora"),
         ({"backbone": "tiny", "dtype": "bfloat16"}, "works in float32"),
+        ({"backbone": "tiny", "revision": "x"}, "tiny is on this machine and has no revision 'x'"),
+        ({"revision": "x"}, "kontext is on this machine and has no revision 'x'"),
+        ({"backbone": ""}, "no editor is named ''"),
+        ({"transformer": ""}, "give a .safetensors or .gguf file"),
+        ({"loras": ("",)}, "--lora is empty"),
         ({"backbone": "flux1-kontext-dev.gguf"}, "--backbone ID --transformer flux1-kontext-dev.gguf"),
     ],
 )
@@ -169,6 +174,36 @@ def test_without_options_the_first_rung_that_fits_is_taken_and_said(card: Any) -
     assert (unknown.quantize, unknown.offload, notes) == (None, None, [])
 
 
+def test_a_quantisation_alone_still_gets_the_offload_that_fits(card: Any) -> None:
+    card(23.2, 59.5)
+    for quantize in ("fp8", "int8", "nf4"):
+        where, (line,) = chosen(LoadOptions(backbone=QWEN, quantize=quantize), {})
+        assert (where.quantize, where.offload) == (quantize, "model")
+        assert line.startswith(f"Qwen-Image-Edit-2511: {quantize} weights, model offload: ")
+    card(79, 59.5)
+    whole, notes = chosen(LoadOptions(backbone=QWEN, quantize="nf4"), {})
+    assert (whole.quantize, whole.offload, notes) == ("nf4", None, [])
+    card(12, 59.5)
+    with pytest.raises(
+        AdaptEditError, match="fp8 weights, model offload, needs .* or insist with --offload$"
+    ):
+        chosen(LoadOptions(backbone=QWEN, quantize="fp8"), {})
+
+
+def test_a_dtype_with_a_device_is_taken_at_its_word(card: Any) -> None:
+    card(23.2, 59.5)
+    plain, notes = chosen(LoadOptions(backbone=QWEN, device="cuda", dtype="bfloat16"), {})
+    assert (plain.quantize, plain.offload, notes) == (None, None, [])
+    assert chosen(LoadOptions(backbone=QWEN, dtype="bfloat16"), {})[0].quantize == "fp8"
+
+
+def test_a_gguf_file_keeps_its_bits_while_the_text_encoders_follow_the_rung(card: Any) -> None:
+    for free, quantize in ((15.6, "nf4"), (23.2, None)):
+        card(free, 59.5)
+        where, _ = chosen(LoadOptions(backbone=QWEN, transformer="dit.gguf"), {})
+        assert (where.quantize, where.offload) == (quantize, "model")
+
+
 def test_where_no_rung_fits_the_nearest_is_named(card: Any) -> None:
     card(6.0, 12.0)
     with pytest.raises(AdaptEditError, match="nearest way, nf4 weights, model offload, needs .* on the GPU"):
@@ -178,6 +213,24 @@ def test_where_no_rung_fits_the_nearest_is_named(card: Any) -> None:
 def test_main_memory_is_read_from_the_system() -> None:
     available, total = placement.host_memory()
     assert 0 < available <= total < 2**20
+
+
+@pytest.mark.parametrize("quantize", ["int8", "nf4", "fp8"])
+def test_a_dit_from_a_file_is_quantised_like_the_pipelines_own(
+    folders: Path, quantize: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if quantize == "nf4":
+        pytest.importorskip("bitsandbytes")
+        monkeypatch.setattr(torch.cuda, "is_available", lambda: True)  # which diffusers asks for
+    folder = folders / "kontext"
+    pipeline = load._pipeline(str(folder), {})
+    (file,) = (folder / "transformer").glob("*.safetensors")
+    options = LoadOptions(backbone=str(folder), transformer=str(file))
+    monkeypatch.setattr(load, "large_encoders", lambda index: [])
+    parts = load._parts(pipeline, options, Placement(CPU, quantize), torch.bfloat16)
+    weight = parts["transformer"].transformer_blocks[0].attn.to_q.weight
+    kept = {"int8": torch.int8, "nf4": torch.uint8, "fp8": torch.float8_e4m3fn}
+    assert getattr(weight, "qdata", weight).dtype == kept[quantize]
 
 
 def exhausted(*_: Any, **__: Any) -> None:

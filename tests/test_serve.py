@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import openai
@@ -11,6 +12,7 @@ from PIL import Image
 from pytest import Subtests
 
 from adaptedit.editing.pipeline import AdaptEditPipeline
+from adaptedit.errors import NotEnoughMemory
 from adaptedit.region import Region
 from conftest import FakeAdapter, FakeBackbone
 from serving import SIZE, Served, alpha_mask, decoded, noise, png, serving
@@ -117,6 +119,21 @@ def test_no_local_region_is_an_outcome_of_its_own(certainty: float, everywhere: 
             client(served).images.edit(image=png(noise()), prompt="make it winter")
         assert caught.value.code == code
         assert served.post("/v1/regions", image=png(noise()), prompt="x").json()["error"]["code"] == code
+
+
+def test_too_little_memory_is_503_with_the_advice(
+    pipe: AdaptEditPipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def exhausted(*_: Any, **__: Any) -> Any:
+        raise NotEnoughMemory("there is not enough memory for this editor; try --offload model")
+
+    monkeypatch.setattr(pipe.backbone, "edit", exhausted)
+    with serving(pipe) as served:
+        answer = served.post(image=png(noise()), prompt="x", everywhere="true")
+    assert answer.status_code == 503
+    error = answer.json()["error"]
+    assert (error["code"], error["type"]) == ("out_of_memory", "server_error")
+    assert error["message"].endswith("try --offload model")
 
 
 def test_keys_open_and_nothing_else_does(pipe: AdaptEditPipeline) -> None:

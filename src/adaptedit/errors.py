@@ -44,8 +44,8 @@ class AdaptEditWarning(UserWarning):
     """Something to know that stops nothing."""
 
 
-class NotEnoughMemory(MemoryError):
-    """The message, one line, says what needs less."""
+class NotEnoughMemory(AdaptEditError):
+    """The memory did not suffice. The message says what needs less."""
 
 
 def out_of_memory(error: BaseException) -> bool:

@@ -80,9 +80,28 @@ def explain(name: str, error: BaseException, *, kind: str = "", missing: str | N
             f"{name} cannot be loaded: {first_line(needed)}; "
             "pip install what is missing: most of it comes with 'adaptedit[gpu]'"
         )
-    if among(errors.EntryNotFoundError) or "model_index.json" in str(error):
+    if said := _damage(name, str(error)):
+        return said
+    if among(errors.EntryNotFoundError):
         return f"{name} holds no diffusers pipeline (model_index.json is missing); give one that does"
     return f"{name} cannot be {'downloaded' if kind else 'loaded'}: {first_line(error)}"
+
+
+def _damage(name: str, message: str) -> str | None:
+    """What diffusers and transformers say of a copy that is damaged or not whole, for a person."""
+    if broken := re.search(r"config file at '(.+?)' is not a valid JSON file", message):
+        return f"{broken[1]} is damaged (it is no JSON); get {name} again"
+    if "no file named model_index.json" in message:
+        return f"{name} holds no diffusers pipeline (model_index.json is missing); give one that does"
+    if lost := re.search(r"no file named ([\w.]+?),? .*found in directory (.+?)\.?$", message, re.MULTILINE):
+        file, part = re.sub(r"\.bin$", ".safetensors", lost[1]), lost[2].rpartition(f"{name}/")[2]
+        place = "one of its parts" if part == name else part
+        return f"{name} is damaged: {file} of {place} is missing; get it again"
+    if "meta tensor" in message:
+        return f"{name} lacks weights of one of its classes; it is damaged or mixed, so get it again"
+    if "backend tokenizer" in message:
+        return f"{name} lacks files of a tokenizer; get it again, or pip install sentencepiece"
+    return None
 
 
 def first_line(error: BaseException) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import inspect
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -58,9 +58,12 @@ def row_of(name: str, transformer: str, config: Mapping[str, Any]) -> str | None
     return None
 
 
-def choose(row: str, gpu: float, host: float) -> Rung:
-    """The first rung that fits into so many free GiB. AdaptEditError with the nearest if none does."""
-    rungs = table()[row]
+def choose(row: str, gpu: float, host: float, quantize: str | None = None) -> Rung:
+    """The first rung that fits into so many free GiB. AdaptEditError with the nearest if none does.
+
+    quantize: only rungs with weights kept so. Those on the GPU as a whole are taken where bf16 would fit.
+    """
+    rungs = table()[row] if quantize is None else _quantised(row, quantize)
     for rung in rungs:
         if rung.gpu <= gpu and rung.host <= host:
             return rung
@@ -68,7 +71,19 @@ def choose(row: str, gpu: float, host: float) -> Rung:
     raise AdaptEditError(
         f"{row} does not fit: the nearest way, {nearest.name}, needs {nearest.gpu:.1f} GiB on the GPU "
         f"({gpu:.1f} are free) and {nearest.host:.1f} GiB in main memory ({host:.1f} are free); free some, "
-        "take a smaller editor, or insist with --quantize or --offload"
+        f"take a smaller editor, or insist with {'--quantize or ' if quantize is None else ''}--offload"
+    )
+
+
+def _quantised(row: str, quantize: str) -> tuple[Rung, ...]:
+    """int8 needs no more than fp8, which leaves the text encoders in bf16; nf4 loads straight to the GPU."""
+    name = f"{quantize} weights"
+    kept = "fp8" if quantize == "int8" else quantize
+    waiting = next(rung for rung in table()[row] if rung.quantize == kept)
+    whole = next(rung for rung in table()[row] if rung.offload is None)
+    return (
+        replace(whole, name=name, quantize=quantize, host=whole.host if kept == "nf4" else waiting.host),
+        replace(waiting, name=f"{name}, {waiting.offload} offload", quantize=quantize),
     )
 
 

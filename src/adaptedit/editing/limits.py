@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import inf
 from numbers import Integral, Real
 
 from adaptedit.errors import AdaptEditError
@@ -23,7 +24,8 @@ def check_number(name: str, value: float, low: float, high: float, unit: str = "
     if isinstance(value, bool) or not isinstance(value, Real):
         raise AdaptEditError(f"{name} is {value!r}; give a number from {low} to {high}")
     if not low <= value <= high:  # also true for NaN
-        raise AdaptEditError(f"{name} is {value}{unit}; give {low} to {high}")
+        limits = f"{low} or more" if high == inf else f"{low} to {high}"
+        raise AdaptEditError(f"{name} is {value}{unit}; give {limits}")
 
 
 def check_count(name: str, value: int, low: int, high: float) -> None:

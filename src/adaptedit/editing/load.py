@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 import warnings
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, get_args
 
@@ -18,14 +19,19 @@ from adaptedit.backbones.diffusers.editors import editor_of, unknown_editor
 from adaptedit.backbones.diffusers.memory import enough_memory
 from adaptedit.editing.lora import add_loras, check_loras
 from adaptedit.editing.options import Dtype, LoadOptions, Offload, Quantize
-from adaptedit.editing.parts import large_encoders, load_part, transformer_from_file
+from adaptedit.editing.parts import check_complete, large_encoders, load_part, transformer_from_file
 from adaptedit.editing.placement import DTYPES, Placement, cast_to_fp8, device_of, placement
 from adaptedit.errors import AdaptEditError
 from adaptedit.extras import needed
 from adaptedit.hub import explained, folder_of, is_hub_id
 
-# Of diffusers' arguments for loading: those that say where files are.
+# Of diffusers' arguments for loading: those that say where files are, and the rest.
 _WHERE = ("token", "revision", "cache_dir", "local_files_only", "force_download", "proxies")
+_HOW = (
+    "custom_pipeline", "custom_revision", "trust_remote_code", "variant", "use_safetensors", "disable_mmap",
+    "use_flashpack", "load_connected_pipeline", "device_map", "max_memory", "offload_folder",
+    "offload_state_dict", "low_cpu_mem_usage", "quantization_config",
+)  # fmt: skip
 _FILES = (".safetensors", ".gguf", ".ckpt", ".sft", ".bin")
 
 Loaded = tuple[Backbone, AdaptEditAdapter | None]
@@ -43,6 +49,14 @@ class Pipeline:
     @property
     def transformer(self) -> str:
         return str(self.index.get("transformer", [None, None])[1])
+
+    @property
+    def arguments(self) -> set[str]:
+        """Of diffusers' `from_pretrained` for it: its own parts and settings may be given too."""
+        import diffusers
+
+        own = inspect.signature(getattr(diffusers, self.index["_class_name"]).__init__).parameters
+        return {*_WHERE, *_HOW, *own} - {"self"}
 
     def config(self) -> dict[str, Any]:
         """Of the DiT."""
@@ -64,14 +78,18 @@ def from_name(
     **arguments: Any,
 ) -> Loaded:
     """See `AdaptEditPipeline.from_pretrained`. Small files that may be refused are fetched first."""
-    where = {key: arguments[key] for key in _WHERE if arguments.get(key) is not None}
+    where = _where(name, arguments)
     if not subfolder and (folder := _own_layout(name)):
+        _check_arguments(arguments, _WHERE, name)
+        if dtype not in (None, torch.float32):
+            raise AdaptEditError(f"{name} works in float32, not in {dtype}; leave the dtype out")
         return _tiny(folder, adapter, where)
     if subfolder:
         name = folder_of(name, ["*"], subfolder=subfolder, **where)
     dtype = torch.bfloat16 if dtype is None else dtype
     check_dtype(dtype)
     pipeline = _pipeline(str(name), where)
+    _check_arguments(arguments, pipeline.arguments, name)
     loaded = _adapter(adapter, pipeline, dtype)
     return DiffusersBackbone(_load(pipeline, dtype, arguments)), loaded
 
@@ -82,15 +100,16 @@ def from_options(
     """See `AdaptEditPipeline.load`. The weights are in the bits that were asked for, and not placed yet."""
     _check_choices(options)
     name = options.backbone
-    where = {key: arguments[key] for key in _WHERE if arguments.get(key) is not None}
-    where |= {"revision": options.revision} if options.revision else {}
+    where = _where(name, arguments | ({} if options.revision is None else {"revision": options.revision}))
     if folder := _own_layout(name):
         _refuse_for_tiny(options)
+        _check_arguments(arguments, _WHERE, name)
         return *_tiny(folder, options.adapter, where), Placement(device_of(options.device or "cpu"))
     device = device_of(options.device, number)
     dtype = DTYPES[options.dtype or "bfloat16"]
     check_loras(options.loras)
     pipeline = _pipeline(name, where)
+    _check_arguments(arguments, pipeline.arguments, name)
     to = placement(options, device, pipeline.transformer, pipeline.config, note)
     adapter = _adapter(options.adapter, pipeline, dtype)
     with enough_memory(to.advice):
@@ -111,9 +130,9 @@ def _parts(pipeline: Pipeline, options: LoadOptions, to: Placement, dtype: torch
     outside it, nor the DiT's bfloat16 weights beside the text encoder's in main memory."""
     name, where = pipeline.name, pipeline.where
     parts: dict[str, Any] = {}
-    if options.transformer:
+    if options.transformer is not None:
         parts["transformer"] = transformer_from_file(
-            options.transformer, name, pipeline.transformer, dtype, where
+            options.transformer, name, pipeline.transformer, to, dtype, where
         )
     names = [] if parts or to.quantize is None else ["transformer"]
     if to.quantize in ("nf4", "int8"):
@@ -123,6 +142,29 @@ def _parts(pipeline: Pipeline, options: LoadOptions, to: Placement, dtype: torch
     if to.quantize == "fp8" and not options.loras:  # which are not to be cast, so they come before
         cast_to_fp8(parts["transformer"], dtype)
     return parts
+
+
+def _where(name: str | Path, arguments: dict[str, Any]) -> dict[str, Any]:
+    """The arguments that say where files are. AdaptEditError for a revision of what is on this disk."""
+    where = {key: arguments[key] for key in _WHERE if arguments.get(key) is not None}
+    if "revision" in where and (name == "tiny" or Path(name).exists()):
+        raise AdaptEditError(
+            f"{name} is on this machine and has no revision {where['revision']!r}; leave it out"
+        )
+    return where
+
+
+def _check_arguments(arguments: dict[str, Any], known: Iterable[str], name: str | Path) -> None:
+    """AdaptEditError for what diffusers would only log that it ignores."""
+    unknown = sorted({key for key, value in arguments.items() if value is not None} - set(known))
+    if not unknown:
+        return
+    ours = [field.name for field in fields(LoadOptions) if field.name in unknown]
+    instead = ""
+    if ours and name != "tiny":
+        given = ", ".join(f"{field}={arguments[field]!r}" for field in ours)
+        instead = f", or use AdaptEditPipeline.load(LoadOptions({given}, ...))"
+    raise AdaptEditError(f"{name} is not loaded with {', '.join(unknown)}; leave it out{instead}")
 
 
 def _own_layout(name: str | Path) -> Path | None:
@@ -156,7 +198,7 @@ def _refuse_for_tiny(options: LoadOptions) -> None:
         "--transformer": options.transformer,
         "--dtype bfloat16": options.dtype == "bfloat16",
     }
-    if unfit := [option for option, value in given.items() if value]:
+    if unfit := [option for option, value in given.items() if value not in (None, False, ())]:
         raise AdaptEditError(
             f"{options.backbone} is small and works in float32: it needs none of {', '.join(unfit)}; "
             "leave it out, or give another --backbone"
@@ -170,7 +212,7 @@ def _pipeline(name: str, where: dict[str, Any]) -> Pipeline:
             f"{name} is one file, a DiT without text encoders and VAE; give the diffusers editor that it "
             f"belongs to as the backbone and the file as its transformer: --backbone ID --transformer {name}"
         )
-    if not Path(name).is_dir() and not is_hub_id(name):
+    if not name.strip() or (not Path(name).is_dir() and not is_hub_id(name)):
         raise AdaptEditError(
             f"no editor is named {name!r}; use 'tiny', a folder with an editor and its adapter, or a "
             "diffusers pipeline as a folder or a hub id such as Qwen/Qwen-Image-Edit-2511"
@@ -179,6 +221,8 @@ def _pipeline(name: str, where: dict[str, Any]) -> Pipeline:
 
     with explained(name):
         index = diffusers.DiffusionPipeline.load_config(name, **where)
+    if not isinstance(index, dict):
+        raise AdaptEditError(f"model_index.json of {name} is damaged (it is no object); get {name} again")
     wanted = index.get("_class_name")
     if not isinstance(wanted, str):
         raise AdaptEditError(f"{name} runs code of its own ({wanted}); " + unknown_editor("such a pipeline"))
@@ -214,6 +258,10 @@ def _load(pipeline: Pipeline, dtype: torch.dtype, arguments: dict[str, Any]) -> 
         # diffusers asks transformers in words that newer versions warn of
         warnings.filterwarnings("ignore", message=".*torch_dtype.*", category=FutureWarning)
         pipe = diffusers.DiffusionPipeline.from_pretrained(pipeline.name, dtype=dtype, **given)
+    if "device_map" not in given:  # else weights may be on `meta` that accelerate fetches when needed
+        for part in pipe.components.values():
+            if isinstance(part, torch.nn.Module):
+                check_complete(part, pipeline.name)
     if given.get("device_map") == "cuda":
         pipe.hf_device_map = None  # all of it is on one device, as after .to("cuda"), which stays possible
     return pipe

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +15,7 @@ from adaptedit.errors import AdaptEditError, out_of_memory
 from adaptedit.extras import needed
 from adaptedit.hub import explained, first_line, is_hub_id
 
+_SAVED = "pytorch_lora_weights.safetensors"  # diffusers' own name
 _HUB_FILE = re.compile(r"([\w.-]+/[\w.-]+)/(.+\.safetensors)")
 
 
@@ -90,6 +92,8 @@ def add_loras(backbone: DiffusersBackbone, loras: Sequence[str], **hub: Any) -> 
 
 def parse(given: str) -> tuple[str, float | None]:
     """ "NAME=WEIGHT" or "NAME". AdaptEditError if the weight is no finite number."""
+    if not given.strip():
+        raise AdaptEditError("--lora is empty; give a .safetensors file, a folder or a hub id")
     name, sign, text = given.rpartition("=")
     if not sign or Path(given).exists():
         return given, None
@@ -118,14 +122,29 @@ def _source(name: str) -> tuple[str, dict[str, str]]:
             return file[1], {"weight_name": file[2]}
         if not is_hub_id(name):
             raise AdaptEditError(f"there is no LoRA {name}; give a .safetensors file, a folder or a hub id")
+    if Path(name).is_dir():
+        return name, {"weight_name": _only_file(Path(name))}
     return name, {}
+
+
+def _only_file(folder: Path) -> str:
+    """The LoRA in it: the file that diffusers saves, else the only one."""
+    files = sorted(one.name for one in folder.glob("*.safetensors"))
+    if _SAVED in files:
+        return _SAVED
+    if len(files) != 1:
+        found = f"several .safetensors files ({', '.join(files)})" if files else "no .safetensors file"
+        raise AdaptEditError(f"the folder {folder} holds {found}; give --lora the file of the LoRA")
+    return files[0]
 
 
 def _load(pipe: Any, name: str, adapter_name: str, hub: dict[str, Any]) -> None:
     source, file = _source(name)
     where = hub | file
     other = f"{name} is no LoRA for {type(pipe.transformer).__name__}"
-    with explained(name):
+    with explained(name), warnings.catch_warnings():
+        # peft expects one set of weights on a model; diffusers names each
+        warnings.filterwarnings("ignore", message="Already found a `peft_config`", category=UserWarning)
         try:
             pipe.load_lora_weights(source, adapter_name=adapter_name, **where)
             found = pipe.lora_state_dict(source, **where)
@@ -140,6 +159,8 @@ def _load(pipe: Any, name: str, adapter_name: str, hub: dict[str, Any]) -> None:
     ends = ("transformer.", ".lora_B.weight")
     layers = {key.removeprefix(ends[0]).removesuffix(ends[1]) for key in weights if key.endswith(ends[1])}
     places = {path for path, part in pipe.transformer.named_modules() if hasattr(part, "lora_B")}
+    if not layers:
+        raise AdaptEditError(f"{other}: it holds no LoRA weights of a DiT")
     homeless = {layer for layer in layers - places if not layer.startswith("text_encoder")}
-    if homeless or not layers:
+    if homeless:
         raise AdaptEditError(f"{other}: {len(homeless)} of its {len(layers)} layers have no place there")

@@ -103,10 +103,10 @@ class AdaptEditPipeline:
             `torch_dtype` is its older name.
         token, revision: for the hub; `revision` is the editor's.
         arguments: of diffusers' `from_pretrained`, such as subfolder, variant, cache_dir, local_files_only,
-            device_map, quantization_config.
+            device_map, quantization_config. "tiny" and its like take only those that say where files are.
 
-        Raises AdaptEditError if there is no such editor, it cannot be fetched or cannot edit, or the adapter
-        was made for another one.
+        Raises AdaptEditError for other arguments, if there is no such editor, it cannot be fetched or cannot
+        edit, or the adapter was made for another one.
         """
         arguments |= {"token": token, "revision": revision}
         return cls(*load.from_name(name, adapter, dtype=dtype or torch_dtype, **arguments))

@@ -68,8 +68,9 @@ def placement(
     config: Callable[[], Mapping[str, Any]],
     note: Callable[[str], object],
 ) -> Placement:
-    """What the options ask for; if they leave it open and there is a GPU, the first rung that fits.
+    """What the options ask for; what they leave open is, on a GPU, that of the first rung that fits.
 
+    A dtype with a device is taken at its word: nothing else is chosen.
     transformer, config: the DiT's class, and what reads its config. note: gets the line that says
     which rung was taken.
     AdaptEditError for what this machine cannot do, and where no rung fits.
@@ -86,7 +87,8 @@ def placement(
         raise AdaptEditError(
             "nf4 weights are made on an NVIDIA GPU, and torch finds none here; use --quantize int8"
         )
-    if options.quantize or options.offload or device.type != "cuda" or options.dtype == "float32":
+    exact = options.dtype == "float32" or (options.dtype and options.device and not options.quantize)
+    if options.offload or device.type != "cuda" or exact:
         return asked
     sizes = config()
     row = row_of(options.backbone, transformer, sizes)
@@ -94,13 +96,15 @@ def placement(
         return asked
     free, total = (size / GIB for size in torch.cuda.mem_get_info(device))
     host, installed = host_memory()
-    rung = choose(row, free, host)
-    name = options.backbone.rstrip("/").rpartition("/")[2]
-    note(
-        f"{name}: {rung.name}: {rung.gpu:.1f} of {total:.1f} GiB on the GPU, "
-        f"{rung.host:.0f} of {installed:.0f} GiB in main memory"
-    )
-    if "quantization_config" in sizes or gguf:  # it was quantised when it was saved
+    rung = choose(row, free, host, options.quantize)
+    if rung.offload or not options.quantize:  # else nothing was chosen
+        name = options.backbone.rstrip("/").rpartition("/")[2]
+        note(
+            f"{name}: {rung.name}: {rung.gpu:.1f} of {total:.1f} GiB on the GPU, "
+            f"{rung.host:.0f} of {installed:.0f} GiB in main memory"
+        )
+    saved = "quantization_config" in sizes and not options.transformer
+    if saved or (gguf and rung.quantize == "fp8"):  # in few bits already
         return replace(asked, offload=rung.offload)
     return replace(asked, quantize=rung.quantize, offload=rung.offload)
 

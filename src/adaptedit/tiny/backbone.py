@@ -117,6 +117,13 @@ class TinyBackbone(nn.Module):
     def device(self) -> torch.device:
         return self.position.device
 
+    def to(self, *where: Any, **named: Any) -> TinyBackbone:
+        """As of any module; AdaptEditError for another dtype."""
+        for one in (*where, *named.values()):
+            if isinstance(one, torch.dtype) and one != torch.float32:
+                raise AdaptEditError(f"tiny works in float32, not in {one}; leave the dtype out")
+        return super().to(*where, **named)
+
     def working_size(self, size: Size) -> Size:
         return self.resolution, self.resolution
 

@@ -67,7 +67,9 @@ class DiffusersBackbone:
     def device(self) -> torch.device:
         return self.pipe._execution_device  # type: ignore[no-any-return]
 
-    def to(self, device: torch.device | str) -> DiffusersBackbone:
+    def to(self, device: torch.device | str | torch.dtype) -> DiffusersBackbone:
+        if isinstance(device, torch.dtype):
+            check_dtype(device)
         self.pipe.to(device)
         return self
 

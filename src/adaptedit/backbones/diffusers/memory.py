@@ -14,6 +14,6 @@ def enough_memory(advice: str) -> Iterator[None]:
     try:
         yield
     except (MemoryError, RuntimeError) as error:
-        if isinstance(error, NotEnoughMemory) or not out_of_memory(error):
+        if not out_of_memory(error):
             raise
         raise NotEnoughMemory(f"there is not enough memory for this editor; {advice}") from error

@@ -33,7 +33,13 @@ OPTIONS = [
         help="cuda, cuda:1, mps or cpu.",
         show_default="a GPU if there is one, but for tiny",
     ),
-    _option("dtype", None, Dtype | None, help="Of the weights.", show_default="bfloat16, but for tiny"),
+    _option(
+        "dtype",
+        None,
+        Dtype | None,
+        help="Of the weights. With --device too, they are taken whole, without looking at what is free.",
+        show_default="bfloat16, but for tiny",
+    ),
     _option(
         "quantize",
         None,

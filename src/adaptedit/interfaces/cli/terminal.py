@@ -27,7 +27,7 @@ from rich.progress import (
 from rich.text import Text
 from typer.core import TyperGroup
 
-from adaptedit.errors import AdaptEditError, AdaptEditWarning, NotEnoughMemory, out_of_memory
+from adaptedit.errors import AdaptEditError, AdaptEditWarning, out_of_memory
 
 COMMAND = "adaptedit"
 NOBODY_READS = 141  # the exit code of a program that SIGPIPE ends: 128 + 13
@@ -49,6 +49,7 @@ def quiet() -> None:
     for switch, value in _QUIET.items():
         os.environ.setdefault(switch, value)
     warnings.filterwarnings("ignore", module="PIL")  # of damaged EXIF, which is left out
+    warnings.filterwarnings("ignore", message="Already found a `peft_config`")  # of a second LoRA
     warnings.formatwarning = _format_warning
     for name in _WARNS_ON_IMPORT:
         logging.getLogger(name).setLevel(logging.ERROR)
@@ -108,8 +109,7 @@ def _one_line() -> Iterator[None]:
     except (MemoryError, RuntimeError) as error:
         if not out_of_memory(error):
             raise
-        less = "there is not enough memory; give a smaller picture, ask for less at once, or close programs"
-        _fail(str(error) if isinstance(error, NotEnoughMemory) else less)
+        _fail("there is not enough memory; give a smaller picture, ask for less at once, or close programs")
         raise typer.Exit(AdaptEditError.exit_code) from None
 
 

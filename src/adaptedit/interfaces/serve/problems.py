@@ -6,10 +6,11 @@ from collections.abc import Mapping
 
 from pydantic import BaseModel
 
-from adaptedit.errors import AdaptEditError, GlobalEdit, NoAdapter, RegionNotFound
+from adaptedit.errors import AdaptEditError, GlobalEdit, NoAdapter, NotEnoughMemory, RegionNotFound
 
 NO_ADAPTER = (
-    "this editor has no adapter, so it does not find the place by itself; send a mask, or everywhere=true"
+    "this editor has no adapter, so it does not find the place by itself; send a mask or everywhere=true to "
+    "/v1/images/edits"
 )
 CODES: dict[type[AdaptEditError], str] = {RegionNotFound: "region_not_found", GlobalEdit: "global_edit"}
 
@@ -43,12 +44,15 @@ class Problem(Exception):
 
     @classmethod
     def of(cls, error: AdaptEditError, param: str | None = None) -> Problem:
-        """422 where all is well but there is no local region to edit, 400 for what the caller can fix."""
+        """422 where all is well but there is no local region to edit, 503 where the memory does not suffice,
+        400 for what the caller can fix."""
         code = CODES.get(type(error))
         if code:
             return cls(422, code, str(error), param="prompt")
         if isinstance(error, NoAdapter):
             return cls(400, "region_required", NO_ADAPTER, param="mask")
+        if isinstance(error, NotEnoughMemory):
+            return cls(503, "out_of_memory", str(error))
         return cls(400, "invalid_value", str(error), param=param)
 
     def body(self) -> ErrorBody:
