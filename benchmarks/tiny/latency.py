@@ -1,7 +1,7 @@
 """Warm latency of one edit, in turns with another version of the package, so that both see the same machine.
 
-    git worktree add before COMMIT
-    python benchmarks/tiny/latency.py before/src
+git worktree add before COMMIT
+python benchmarks/tiny/latency.py before/src
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Quality against samples, out of the logs of training runs, each point the mean since the one before.
 
-    python benchmarks/training/curves.py benchmarks/training/v2/backbone.jsonl relative
+python benchmarks/training/curves.py benchmarks/training/v2/backbone.jsonl relative
 """
 
 from __future__ import annotations
