@@ -182,7 +182,8 @@ class Stage(Protocol):
 @contextmanager
 def stages() -> Iterator[Stage]:
     """One progress line on stderr that is removed after the work, and hidden where stderr is no terminal."""
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), _Pace())
+    bar = BarColumn(bar_width=20)  # room for the pace on a terminal of 80 columns
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), bar, TimeElapsedColumn(), _Pace())
     console = Console(stderr=True)
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task("starting", total=None)
