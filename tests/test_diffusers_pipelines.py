@@ -84,7 +84,7 @@ def test_a_fresh_adapter_gives_the_pipelines_own_picture(name: str) -> None:
     if name == "flux-fill":
         sides["mask_image"] = Image.fromarray((region.mask * 255).astype("uint8"))
     elif name == "kontext":
-        sides["max_area"] = width * height
+        sides |= {"max_area": width * height, "guidance_scale": 2.5}
     elif name.startswith("qwen"):
         sides["negative_prompt"] = " "
     plain = build(name)(image=image, prompt=PROMPT, num_inference_steps=STEPS, generator=seed(), **sides)
