@@ -256,3 +256,10 @@ def test_out_of_memory_names_the_next_rung_while_loading_and_while_editing(
     assert result.exit_code == 2
     assert result.stderr.splitlines()[-1].startswith("error: there is not enough memory for this editor; ")
     assert result.stderr.endswith("try --offload model\n") and result.stderr.count("\n") == 1
+
+
+def test_processes_share_the_gpus_unless_one_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    for name, indices in ((None, [0, 1, 0]), ("cuda", [0, 1, 0]), ("cuda:1", [1, 1, 1])):
+        assert [placement.device_of(name, number).index for number in range(3)] == indices

@@ -36,7 +36,9 @@ class Placement:
 
 
 def device_of(name: str | None, number: int = 0) -> torch.device:
-    """The device that is named, else the best there is. number: of this process; it deals out the GPUs.
+    """The device that is named, else the best there is.
+
+    number: of this process; it deals out the GPUs, unless one is named by its number.
 
     AdaptEditError if torch has no such device here.
     """
@@ -58,7 +60,9 @@ def device_of(name: str | None, number: int = 0) -> torch.device:
             f"torch {torch.__version__} finds no device {name} on this machine; use another --device, or "
             "install the torch that fits the GPU"
         )
-    return torch.device("cuda", device.index or 0) if device.type == "cuda" else device
+    if device.type != "cuda":
+        return device
+    return torch.device("cuda", number % torch.cuda.device_count() if device.index is None else device.index)
 
 
 def placement(
