@@ -14,6 +14,7 @@ from PIL import Image
 
 import adaptedit.files
 import adaptedit.pictures.read
+import adaptedit.pictures.save
 from adaptedit.editing.pipeline import AdaptEditPipeline
 from adaptedit.pictures.picture import Picture
 from command import COMMAND, fake_editor, home, posix, refused, run, tree
