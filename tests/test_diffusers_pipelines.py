@@ -47,6 +47,14 @@ def adapter_for(pipe: Any, *, awake: bool = True) -> AdaptEditAdapter:
     return adapter
 
 
+def save_with_fresh_adapter(root: Path, name: str) -> Any:
+    """The pipeline, in root/NAME; its fresh adapter is in root/NAME-fresh."""
+    pipe = build(name)
+    pipe.save_pretrained(root / name)
+    adapter_for(pipe, awake=False).save_pretrained(root / f"{name}-fresh")
+    return pipe
+
+
 def editor(name: str, *, awake: bool = True) -> AdaptEditPipeline:
     pipe = build(name)
     return AdaptEditPipeline(pipe, adapter_for(pipe, awake=awake))

@@ -17,8 +17,7 @@ from adaptedit.editing.options import LoadOptions
 from adaptedit.editing.pipeline import AdaptEditPipeline
 from adaptedit.errors import AdaptEditError
 from adaptedit.region import Region
-from test_diffusers_pipelines import adapter_for, small
-from tiny_pipelines import build
+from test_diffusers_pipelines import save_with_fresh_adapter, small
 
 __all__ = ["small"]
 
@@ -42,9 +41,7 @@ def save_lora(pipe: Any, folder: Path, file: str) -> Path:
 def folders(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("editors")
     for name in ("kontext", "qwen-edit-2511", "flux2"):
-        pipe = build(name)
-        pipe.save_pretrained(root / name)
-        adapter_for(pipe, awake=False).save_pretrained(root / f"{name}-fresh")
+        pipe = save_with_fresh_adapter(root, name)
         save_lora(pipe, root, LIGHTNING if name == "qwen-edit-2511" else f"{name}.safetensors")
     return root
 

@@ -21,8 +21,7 @@ from adaptedit.editing.placement import Placement, place
 from adaptedit.errors import AdaptEditError, NotEnoughMemory
 from adaptedit.interfaces.cli.main import app
 from adaptedit.region import Region
-from test_diffusers_pipelines import adapter_for, small
-from tiny_pipelines import build
+from test_diffusers_pipelines import adapter_for, save_with_fresh_adapter, small
 
 __all__ = ["small"]
 
@@ -34,9 +33,7 @@ QWEN = "Qwen/Qwen-Image-Edit-2511"
 def folders(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("editors")
     for name in ("kontext", "qwen-edit-2511", "flux2"):
-        pipe = build(name)
-        pipe.save_pretrained(root / name)
-        adapter_for(pipe, awake=False).save_pretrained(root / f"{name}-fresh")
+        pipe = save_with_fresh_adapter(root, name)
         adapter_for(pipe).save_pretrained(root / f"{name}-awake")
     return root
 

@@ -56,8 +56,8 @@ class AdaptEditPipeline:
 
     backbone: any `Backbone`, or a diffusers pipeline, which stays as it is and can be used on its own.
     adapter: made for it, or its folder or hub id; attached here if it is not yet. It follows the backbone to
-        its device. Without one
-        the region must be given, and the editor sees a crop around it as it sees any picture.
+        its device. Without one the region must be given, and the editor sees a crop around it as it sees any
+        picture.
     """
 
     placement: Placement | None = None  # that `load` chose

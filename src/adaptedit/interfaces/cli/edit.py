@@ -12,19 +12,23 @@ from typing import Annotated
 
 import typer
 
-from adaptedit.editing.limits import LARGEST_SEED, MOST_GUIDANCE, MOST_SCALE, MOST_STEPS
+from adaptedit.editing.limits import LARGEST_SEED
 from adaptedit.editing.options import LoadOptions, Preserve
 from adaptedit.interfaces.cli.loading import loads_editor
 from adaptedit.interfaces.cli.options import (
     WHERE,
+    AdapterScale,
     Exclude,
     Grow,
+    Guidance,
     ImagePath,
     Include,
     Instruction,
     Invert,
     MaskPolarity,
+    NegativePrompt,
     Overwrite,
+    Steps,
     Threshold,
     Within,
     check_region,
@@ -45,19 +49,9 @@ def edit(
     preserve: Annotated[
         Preserve, typer.Option(help="Outside the region: keep the pixels, keep the latents, or neither.")
     ] = "exact",
-    steps: Annotated[
-        int | None,
-        typer.Option(min=1, max=MOST_STEPS, help="Denoising steps.", show_default="the editor's own"),
-    ] = None,
-    guidance: Annotated[
-        float | None,
-        typer.Option(
-            min=0, max=MOST_GUIDANCE, help="Strength of the guidance.", show_default="the editor's own"
-        ),
-    ] = None,
-    negative_prompt: Annotated[
-        str | None, typer.Option(help="What the result should not show, for editors that take it.")
-    ] = None,
+    steps: Steps = None,
+    guidance: Guidance = None,
+    negative_prompt: NegativePrompt = None,
     reference: Annotated[
         list[Path] | None,
         typer.Option(
@@ -65,12 +59,7 @@ def edit(
             help="One more picture that INSTRUCTION speaks of, if the editor sees several; may be repeated.",
         ),
     ] = None,
-    adapter_scale: Annotated[
-        float | None,
-        typer.Option(
-            min=-MOST_SCALE, max=MOST_SCALE, help="Strength of the adapter; 0: none.", show_default="1"
-        ),
-    ] = None,
+    adapter_scale: AdapterScale = None,
     seed: Annotated[
         int | None,
         typer.Option(

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from adaptedit.editing.limits import MOST_GUIDANCE, MOST_SCALE, MOST_STEPS
 from adaptedit.editing.options import EditOptions, LoadOptions, Preserve
 from adaptedit.errors import AdaptEditError, quoted
 from adaptedit.interfaces.cli.loading import loads_editor
+from adaptedit.interfaces.cli.options import AdapterScale, Guidance, NegativePrompt, Steps
 from adaptedit.interfaces.cli.terminal import quiet, say, stages
 from adaptedit.interfaces.loading import load_pipeline
 
@@ -73,23 +73,10 @@ def evaluate(
         int | None, typer.Option(min=1, help="Use only the first samples.", show_default="all")
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the noise and of the drawn pairs.")] = 0,
-    steps: Annotated[
-        int | None,
-        typer.Option(min=1, max=MOST_STEPS, help="Denoising steps.", show_default="the editor's own"),
-    ] = None,
-    guidance: Annotated[
-        float | None,
-        typer.Option(
-            min=0, max=MOST_GUIDANCE, help="Strength of the guidance.", show_default="the editor's own"
-        ),
-    ] = None,
-    negative_prompt: Annotated[
-        str | None, typer.Option(help="What results should not show, for editors that take it.")
-    ] = None,
-    adapter_scale: Annotated[
-        float | None,
-        typer.Option(min=-MOST_SCALE, max=MOST_SCALE, help="Strength of the adapter.", show_default="1"),
-    ] = None,
+    steps: Steps = None,
+    guidance: Guidance = None,
+    negative_prompt: NegativePrompt = None,
+    adapter_scale: AdapterScale = None,
     preserve: Annotated[
         Preserve, typer.Option(help="For editors whose name does not say it: exact, latent or soft.")
     ] = "exact",

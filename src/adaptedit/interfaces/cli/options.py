@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from adaptedit.editing.limits import MOST_GUIDANCE, MOST_SCALE, MOST_STEPS
 from adaptedit.errors import AdaptEditError, NoAdapter, quoted
 from adaptedit.region import Box, Polarity, load_region
 
@@ -22,6 +23,22 @@ ImagePath = Annotated[
 ]
 Instruction = Annotated[
     str, typer.Argument(metavar="INSTRUCTION", help="What to do, such as: remove the apple.")
+]
+
+Steps = Annotated[
+    int | None,
+    typer.Option(min=1, max=MOST_STEPS, help="Denoising steps.", show_default="the editor's own"),
+]
+Guidance = Annotated[
+    float | None,
+    typer.Option(min=0, max=MOST_GUIDANCE, help="Strength of the guidance.", show_default="the editor's own"),
+]
+NegativePrompt = Annotated[
+    str | None, typer.Option(help="What the result should not show, for editors that take it.")
+]
+AdapterScale = Annotated[
+    float | None,
+    typer.Option(min=-MOST_SCALE, max=MOST_SCALE, help="Strength of the adapter; 0: none.", show_default="1"),
 ]
 
 WHERE = "Where to edit"

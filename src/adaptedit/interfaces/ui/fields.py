@@ -32,7 +32,9 @@ def fields(models: Models) -> list[gr.components.Component]:
         with gr.Row():
             guidance = _text("Guidance", "Empty: the editor's own", "default")
             scale = _text("Strength", "Of the adapter; 0: none", "1")
-        negative = _text("Without", "What the result should not show; not for every editor", "nothing")
+        negative = _text(
+            "Negative prompt", "What the result should not show; not for every editor", "nothing"
+        )
         candidates = _slider("Candidates", "Results to choose from", 1, 8, 1, 1)
         preserve = gr.Radio(PRESERVE, value="exact", label="Outside the region", elem_id="preserve")
         with gr.Row():
@@ -57,7 +59,7 @@ def _text(label: str, info: str, placeholder: str) -> gr.Textbox:
         placeholder=placeholder,
         max_lines=1,
         min_width=NARROW,
-        elem_id=label.lower(),
+        elem_id=label.lower().replace(" ", "-"),
     )
 
 
